@@ -1,0 +1,46 @@
+"""Cooldowns: how blocks that were learned at different instants join, and what ends them.
+
+Refuses: how long one lasts (``transitions``). Kept are those that could still decide, the one that ends last first; so
+facts may arrive in any order.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rotator.core.state import Cooldown
+
+_SOFT = ("reset", "default")
+"""Sources of cooldowns that a reading with quota left ends; what a provider or a person said, only a success ends."""
+
+
+def joined(
+    cooldowns: tuple[Cooldown, ...], new: Cooldown, ended: float, soft_ended: float
+) -> tuple[Cooldown, ...]:
+    """The cooldowns that can still decide, the one that ends last first; ``ended`` and ``soft_ended`` are ends so far."""
+    if new.at <= ended or (new.source in _SOFT and new.at <= soft_ended):
+        return cooldowns
+    if any(_outlasts(c, new) for c in cooldowns):
+        return cooldowns
+    kept = [c for c in cooldowns if not _outlasts(new, c)]
+    return tuple(sorted([*kept, new], key=lambda c: (-c.until, c.at, c.source)))
+
+
+def _outlasts(one: Cooldown, other: Cooldown) -> bool:
+    """Whether ``other`` can never decide while ``one`` stands: it ends no later, and is ended by no less."""
+    if one.until < other.until or one.at < other.at or (one.source in _SOFT and other.source not in _SOFT):
+        return False
+    same = one.until == other.until and one.at == other.at and (one.source in _SOFT) == (other.source in _SOFT)
+    return not same or one.source <= other.source
+
+
+def without(cooldowns: tuple[Cooldown, ...], at: float, *, soft_only: bool = False) -> tuple[Cooldown, ...]:
+    if not cooldowns:
+        return cooldowns
+    kept = tuple([c for c in cooldowns if c.at > at or (soft_only and c.source not in _SOFT)])
+    return cooldowns if len(kept) == len(cooldowns) else kept
+
+
+def covers(at: float, *several: tuple[Cooldown, ...]) -> bool:
+    """Whether a refusal at that instant is one of those that an active cooldown already stands for."""
+    return any(at < c.until for cooldowns in several for c in cooldowns)

@@ -1,0 +1,117 @@
+"""Explain: what is known and what was decided, in words a person reads in one glance.
+
+Refuses: deciding anything, local time (that is the terminal's business). Instants are shown in UTC with a ``Z``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from rotator.core.scorer import remaining
+from rotator.core.state import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rotator.core.state import Account, Policy
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_BLOCKS = {
+    "disabled": "is disabled",
+    "banned": "is banned",
+    "restricted": "is restricted",
+    "auth_failed": "needs a new login",
+    "model_not_served": "does not serve this model",
+    "held": "is on hold",
+    "cooldown": "cools down",
+    "quota": "has no quota",
+    "unavailable": "failed its probe",
+}
+_REMEDIES = {
+    "disabled": 'set "enabled" to true',
+    "banned": "settle it with the provider, then `rotator release NAME`",
+    "restricted": "settle it with the provider, then `rotator release NAME`",
+    "auth_failed": "put a fresh credential into the file",
+    "model_not_served": 'add the model to its "models"',
+    "held": "`rotator release NAME`",
+}
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units, rounded up so that nobody comes too early.
+
+    >>> duration(0.2), duration(59.2), duration(2400), duration(15120), duration(540000)
+    ('1 s', '1 min', '40 min', '4 h 12 min', '6 d 6 h')
+    """
+    whole = int(-(-max(seconds, 0.0) // 1))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    minutes = -(-whole // _MINUTE)
+    if minutes < _MINUTE:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, _MINUTE)
+    if hours < _DAY // _HOUR:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, _DAY // _HOUR)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def clock(seconds: float, now: float) -> str:
+    """An instant as UTC time of day, with its date when that is not within a day of now."""
+    spec = "%H:%MZ" if abs(seconds - now) < _DAY else "%b %d %H:%MZ"
+    return datetime.fromtimestamp(seconds, UTC).strftime(spec)
+
+
+def percent(fraction: float) -> str:
+    """A fraction as whole per cent; what is not quite nothing is not called 0 %."""
+    return f"{max(round(fraction * 100), 1) if fraction > 0 else 0} %"
+
+
+def _binding(account: Account, model: str, now: float) -> tuple[float | None, float | None]:
+    """What is left in the tightest window, and when that one resets."""
+    left = remaining(account, model, now)
+    windows = account.runtime.windows + account.state(model).windows
+    resets = [w.reset_time for w in windows if w.reset_time and w.reset_time > now and w.left() == left]
+    return left, max(resets, default=None)
+
+
+def summary(account: Account, model: str, now: float) -> str:
+    """What is known of an account for a model, in one line: ``63 % left, resets 10:40Z, last success 2 min ago``."""
+    state, runtime = account.state(model), account.runtime
+    left, reset = _binding(account, model, now)
+    parts = []
+    if runtime.blocked_reason:
+        parts.append(runtime.blocked_reason)
+    for cooldowns in (runtime.cooldowns, state.cooldowns):
+        if cooldowns and cooldowns[0].until > now:
+            parts.append(f"cools down until {clock(cooldowns[0].until, now)} ({cooldowns[0].source})")
+    if left is not None:
+        parts.append(f"{percent(left)} left")
+    if reset is not None:
+        parts.append(f"resets {clock(reset, now)}")
+    if state.consecutive_429:
+        parts.append(f"429 × {state.consecutive_429}")
+    if state.last_success_at:
+        parts.append(f"last success {duration(now - state.last_success_at)} ago")
+    return ", ".join(parts) or "nothing known yet"
+
+
+def chosen(account: Account, model: str, now: float) -> str:
+    """Why an account can serve: ``b@example.com: 63 % left, resets in 40 min``."""
+    left, reset = _binding(account, model, now)
+    if left is None:
+        return f"{account.name}: nothing known yet" if not account.state(model).last_success_at else f"{account.name}: ready"
+    until = f", resets in {duration(reset - now)}" if reset is not None else ""
+    return f"{account.name}: {percent(left)} left{until}"
+
+
+def blocked(account: Account, word: str, ready_at: float, now: float) -> str:
+    """Why an account cannot serve, and for how long: ``a@example.com cools down for 4 h 12 min``."""
+    reason = f" ({account.runtime.blocked_reason})" if account.runtime.blocked_reason else ""
+    until = "" if ready_at == NEVER else f" for {duration(ready_at - now)}"
+    return f"{account.name} {_BLOCKS[word]}{reason if ready_at == NEVER else ''}{until}"
+
+
+def remedy(words: list[str]) -> str:
+    """What a person can do about accounts that are out for those reasons."""
+    unique = [word for word in _REMEDIES if word in words]
+    return "; ".join(f"{word}: {_REMEDIES[word]}" for word in unique)

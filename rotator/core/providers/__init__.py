@@ -1,0 +1,58 @@
+"""What LLM providers' responses mean: ``read`` finds the family by the provider's name and asks it.
+
+Refuses: changing any state, asking the time, raising.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from rotator.core.providers import generic
+from rotator.core.providers.reading import Reading, WindowReading
+from rotator.core.providers.response import received
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+__all__ = ["Reading", "WindowReading", "read"]
+
+_FAMILIES = {
+    "anthropic": "anthropic",
+    "google-cloudcode": "google",
+    "google-gemini-api": "google",
+    "google-vertex": "google",
+}
+"""Provider name -> module of this package with ``read(response) -> Reading``; a name that is not here is generic."""
+
+
+def read(  # noqa: PLR0913  the parts of a response
+    provider: str,
+    *,
+    status: int,
+    headers: Mapping[str, str],
+    body: object = None,
+    model: str | None = None,
+    now: datetime,
+) -> Reading:
+    """What one response means.
+
+    ``headers``: any mapping, names in any case. ``body``: bytes, text, a decoded JSON value or None. ``model``: the one
+    that was asked for, if any. ``now``: the aware instant of receipt. Never raises: what cannot be read is read by its
+    status alone.
+
+    >>> from datetime import UTC, datetime
+    >>> reading = read("anthropic", status=529, headers={}, now=datetime(2026, 11, 20, tzinfo=UTC))
+    >>> reading.kind, reading.scope
+    ('overloaded', 'upstream')
+    """
+    try:
+        response = received(provider, status=status, headers=headers, body=body, model=model, now=now)
+        family = _FAMILIES.get(provider)
+        if family is None:
+            return generic.oauth(response) or generic.read(response)
+        reading: Reading = import_module(f"{__name__}.{family}").read(response)
+    except Exception:  # noqa: BLE001  a caller that reports what it received must never be stopped by it
+        return Reading(*generic.by_status(status if isinstance(status, int) else 0))
+    return reading

@@ -1,0 +1,222 @@
+"""Ranking: the accounts of one pool ordered for one model, kept in order while facts arrive.
+
+What it answers is a function of the pool, the instant and the requests in flight alone; it only saves the work of looking
+at everyone each time. Readiness is exact; scores are taken at the end of the current second, so that between two facts
+and two seconds the order stands still. Refuses: outcomes for people, changing the pool.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+
+from rotator.core.scorer import Standing, appraise, remaining
+from rotator.core.state import NEVER
+from rotator.core.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rotator.core.scorer import Tier
+    from rotator.core.state import Pool
+
+
+class Choice(Value):
+    """The place of the chosen account in file order and the word for why; or None and when to look again.
+
+    ``wake_at`` is ``NEVER`` when only a person can help. ``probes`` is whether failed probes were heeded.
+    """
+
+    index: int | None
+    reason: str | None
+    wake_at: float = NEVER
+    shadow: int | None = None
+    probes: bool = True
+
+
+class Ranking:
+    """The order of a pool's accounts for ``model`` among those that bear all ``tags``."""
+
+    def __init__(self, model: str, tags: tuple[str, ...] = (), *, probes: bool = True) -> None:
+        self.model = model
+        self.tags = tags
+        self._probes = probes
+        self._pool: Pool | None = None
+        self._in_flight: Mapping[str, int] = {}
+        self._now = self._scored_at = self._valid_until = 0.0
+        self._choice: Choice | None = None
+        self._without_probes: Ranking | None = None
+
+    def follow(self, pool: Pool, now: float, in_flight: Mapping[str, int], touched: Iterable[int] | None) -> None:
+        """Bring the order up to date: ``touched`` are the accounts that may differ since the last call, None is all."""
+        scored_at = float(-(-now // 1))
+        first = self._pool is None or touched is None or now < self._now
+        same_policy = self._pool is not None and self._pool.policy is pool.policy
+        moved = self._pool is not pool
+        self._pool, self._now, self._in_flight = pool, now, in_flight
+        if first or not same_policy or scored_at != self._scored_at:
+            self._scored_at = scored_at
+            self._without_probes = None
+            self._rebuild(pool)
+        elif touched:
+            self._without_probes = None
+            for index in touched:
+                self._place(index)
+        elif not moved and now < self._valid_until:
+            return
+        self._choice = None
+        while self._waiting and self._waiting[0][0] <= now:
+            _, index, version = heappop(self._waiting)
+            if version == self._version[index]:
+                self._place(index)
+
+    def choose(self) -> Choice:
+        """The choice among those who are ready now."""
+        if self._choice is None:
+            self._choice = self._decide()
+        return self._choice
+
+    def home(self, index: int) -> Choice | None:
+        """The choice of that account for a session that lives there, or None when it must move."""
+        top = self._top()
+        standing = self._standings[index]
+        if top is None or standing is None or not self._ready[index] or standing.tier != top[0]:
+            return None
+        return Choice(index, "sticky_session")
+
+    def _rebuild(self, pool: Pool) -> None:
+        size = len(pool)
+        self._standings: list[Standing | None] = [None] * size
+        self._ready = [False] * size
+        self._version = [0] * size
+        self._best: list[tuple[Tier, float, int, int]] = []
+        self._waiting: list[tuple[float, int, int]] = []
+        self._counts: dict[Tier, list[int]] = {}
+        self._total = self._guarded = self._unprobed = 0
+        push_ready, push_waiting = self._best.append, self._waiting.append
+        for index, account in enumerate(pool):
+            if not self.tags or set(self.tags) <= set(account.tags):
+                self._enter(index, self._appraise(index), push_ready, push_waiting)
+        heapify(self._best)
+        heapify(self._waiting)
+
+    def _appraise(self, index: int) -> Standing:
+        pool = self._pool
+        assert pool is not None  # noqa: S101  follow() came first
+        account = pool.at(index)
+        flying = self._in_flight.get(account.name, 0) if self._in_flight else 0
+        return appraise(account, self.model, self._now, self._scored_at, pool.policy, flying, probes=self._probes)
+
+    def _enter(self, index: int, standing: Standing, push_ready, push_waiting) -> None:  # type: ignore[no-untyped-def]
+        self._standings[index] = standing
+        version = self._version[index]
+        self._guarded += standing.guarded
+        self._unprobed += standing.blocked_by == "unavailable"
+        if standing.blocked_by is None:
+            self._ready[index] = True
+            self._total += 1
+            counts = self._counts.setdefault(standing.tier, [0, 0])
+            counts[0] += 1
+            counts[1] += standing.usable
+            push_ready((standing.tier, -standing.total, index, version))
+        elif standing.ready_at != NEVER and not standing.guarded:
+            push_waiting((standing.ready_at, index, version))
+
+    def _place(self, index: int) -> None:
+        """Appraise one account anew and put it where it belongs now; what it was is left behind as out of date."""
+        standing = self._standings[index]
+        if standing is None:
+            return
+        self._guarded -= standing.guarded
+        self._unprobed -= standing.blocked_by == "unavailable"
+        if self._ready[index]:
+            self._ready[index] = False
+            self._total -= 1
+            counts = self._counts[standing.tier]
+            counts[0] -= 1
+            counts[1] -= standing.usable
+        self._version[index] += 1
+        best, waiting = self._best, self._waiting
+        self._enter(
+            index, self._appraise(index), lambda entry: heappush(best, entry), lambda entry: heappush(waiting, entry)
+        )
+        if len(best) > 2 * len(self._ready) + 64:
+            self._best = [entry for entry in best if entry[3] == self._version[entry[2]] and self._ready[entry[2]]]
+            heapify(self._best)
+
+    def _top(self) -> tuple[Tier, float, int, int] | None:
+        best = self._best
+        while best:
+            _, _, index, version = best[0]
+            if version == self._version[index] and self._ready[index]:
+                return best[0]
+            heappop(best)
+        return None
+
+    def _decide(self) -> Choice:
+        pool = self._pool
+        assert pool is not None  # noqa: S101
+        while self._waiting and self._waiting[0][2] != self._version[self._waiting[0][1]]:
+            heappop(self._waiting)
+        wake_at = self._waiting[0][0] if self._waiting else NEVER
+        self._valid_until = min(self._scored_at, wake_at)
+        top = self._top()
+        if top is None:
+            if self._unprobed and self._probes:
+                return self._decide_without_probes(pool)
+            if self._guarded:
+                wake_at = min(wake_at, self._now + pool.policy.guard_wait)
+                self._valid_until = self._now
+            return Choice(None, None, wake_at, None, self._probes)
+        tier, _, best, _ = top
+        ready, usable = self._counts[tier]
+        active = pool.index(pool.active) if pool.active is not None else None
+        index, reason, shadow = self._pick(pool, tier, best, active, usable)
+        if tier[0]:
+            reason = "emergency"
+        elif self._total == 1:
+            reason = "only_ready"
+        elif ready == 1:
+            reason = "priority"
+        return Choice(index, reason, NEVER, shadow, self._probes)
+
+    def _decide_without_probes(self, pool: Pool) -> Choice:
+        if self._without_probes is None:
+            self._without_probes = Ranking(self.model, self.tags, probes=False)
+        self._without_probes.follow(pool, self._now, self._in_flight, None)
+        return self._without_probes.choose()
+
+    def _pick(
+        self, pool: Pool, tier: Tier, best: int, active: int | None, usable: int
+    ) -> tuple[int, str, int | None]:
+        selector = pool.policy.selector
+        if selector == "chain":
+            return self._chain(pool, tier), "chain", None
+        scored, reason = best, "best_score"
+        if active is not None and active != best and self._ready[active]:
+            holder, challenger = self._standings[active], self._standings[best]
+            assert holder is not None and challenger is not None  # noqa: S101, PT018
+            if holder.tier == tier and challenger.total <= holder.total + pool.policy.hysteresis:
+                scored, reason = active, "hysteresis"
+        if selector == "score" and usable:
+            return scored, reason, None
+        turn = self._next_in_turn(tier, active)
+        return turn, "round_robin", scored if selector == "shadow" else None
+
+    def _next_in_turn(self, tier: Tier, active: int | None) -> int:
+        """The ready account of the tier that comes next after the active one in file order; the first without one."""
+        size = len(self._ready)
+        begin = 0 if active is None else active + 1
+        for step in range(size):
+            index = (begin + step) % size
+            standing = self._standings[index]
+            if self._ready[index] and standing is not None and standing.tier == tier:
+                return index
+        raise AssertionError
+
+    def _chain(self, pool: Pool, tier: Tier) -> int:
+        """The first ready account of the tier in file order; below the reserves the one with most left."""
+        ready = [i for i, s in enumerate(self._standings) if s is not None and self._ready[i] and s.tier == tier]
+        if not tier[2]:
+            return ready[0]
+        return max(ready, key=lambda i: (remaining(pool.at(i), self.model, self._scored_at) or 0.0, -i))

@@ -1,0 +1,195 @@
+"""Scorer: what one account is worth for one model at one instant, as a plain sum of named, bounded terms.
+
+Refuses: other accounts, hysteresis, changing anything. Every formula stands here and only here; every weight is in
+``policy``. The main term is a pace price: the share of a window's time that is left, against the share of its quota.
+"""
+
+from __future__ import annotations
+
+from rotator.core.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rotator.core.policy import Policy
+    from rotator.core.state import Account, ModelState, Window
+
+Tier = tuple[bool, int, bool]
+"""(emergency, priority, below reserve): lower is preferred, whatever the score."""
+
+TERMS = ("ready_now", "remaining", "wait", "consecutive_429", "staleness", "recent_success", "in_flight")
+"""The terms in the order in which they are summed; ``in_flight`` is shown only when something is."""
+_ALWAYS_SHOWN = 6
+_MOST_FAILURES = 4
+_SHORT = 3600.0
+"""Windows of at most an hour are buckets: they refill by themselves, so only how empty they are matters."""
+_UNKNOWN_PHASE = 0.5
+"""Time fraction taken for a running window whose reset is not known."""
+_AFTER_RESET = 0.5
+"""Confidence that is left of a reading when its window has been reset since."""
+
+
+class Score(Value):
+    """The terms of one candidate, in ``TERMS`` order, unrounded."""
+
+    terms: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """Their plain sum."""
+        return sum(self.terms.values())
+
+
+class Standing(Value):
+    """One account as the choice sees it.
+
+    ``ready_at`` is epoch seconds (``NEVER`` when only a person can help), ``guarded`` that a request in flight keeps it
+    shut for the moment, ``usable`` that what is known of it may steer a choice.
+    """
+
+    ready_at: float
+    blocked_by: str | None
+    tier: Tier
+    terms: tuple[float, ...]
+    total: float
+    usable: bool
+    guarded: bool
+
+
+def appraise(
+    account: Account,
+    model: str,
+    now: float,
+    scored_at: float,
+    policy: Policy,
+    in_flight: int = 0,
+    *,
+    probes: bool = True,
+) -> Standing:
+    """The standing of an account: readiness at ``now``, terms at ``scored_at`` (both epoch seconds).
+
+    ``in_flight`` is how many leases it serves; ``probes`` whether a failed probe keeps it out.
+    """
+    ready_at, word = account.ready_at(model, policy, probes=probes)
+    state = account.state(model)
+    windows = account.runtime.windows + state.windows if state.windows else account.runtime.windows
+    ready = ready_at <= now
+    least = 1.0
+    for window in windows:
+        left = _left(window, scored_at)
+        if left is not None and left < least:
+            least = left
+    guarded = ready and in_flight > 0 and (least <= policy.guard_remaining or _half_open(account, state))
+    if guarded:
+        ready, ready_at, word = False, now + policy.guard_wait, "quota"
+    seen_at = _observed_at(account, state, windows)
+    success_at = state.last_success_at
+    reserve = account.min_remaining if account.min_remaining is not None else policy.min_remaining
+    terms = (
+        policy.weight_ready_now if ready else 0.0,
+        -policy.weight_remaining * (policy.price_floor + (1 - policy.price_floor) * _price(windows, scored_at, policy)),
+        0.0 if ready else -min(max(ready_at - scored_at, 0.0) / policy.wait_unit, policy.wait_max),
+        _failures(account, state, scored_at, policy),
+        -policy.weight_staleness * (1 - confidence(account, model, scored_at, policy)),
+        policy.weight_recent_success * 0.5 ** (max(scored_at - success_at, 0.0) / policy.success_half_life)
+        if success_at
+        else 0.0,
+        -min(policy.weight_in_flight * in_flight / account.weight, policy.in_flight_max) if in_flight else 0.0,
+    )
+    return Standing(
+        ready_at,
+        None if ready else word,
+        (account.emergency, account.priority, least < reserve),
+        terms,
+        sum(terms),
+        bool(seen_at) and scored_at - seen_at <= policy.stale_after,
+        guarded,
+    )
+
+
+def score_of(standing: Standing) -> Score:
+    """The score as people see it: the six terms that are always there, and ``in_flight`` when something is."""
+    shown = len(TERMS) if standing.terms[-1] else _ALWAYS_SHOWN
+    return Score(dict(zip(TERMS[:shown], standing.terms[:shown], strict=True)))
+
+
+def confidence(account: Account, model: str, at: float, policy: Policy) -> float:
+    """How much to trust what is known of the account for this model, 0..1; halves with age, and at a reset."""
+    state = account.state(model)
+    windows = account.runtime.windows + state.windows
+    seen_at = _observed_at(account, state, windows)
+    if not seen_at:
+        return 0.0
+    learned = 1.0 if state.confidence is None else state.confidence
+    value = learned * 0.5 ** (max(at - seen_at, 0.0) / policy.confidence_half_life)
+    if any(window.reset_time is not None and seen_at <= window.reset_time <= at for window in windows):
+        value *= _AFTER_RESET
+    return value
+
+
+def remaining(account: Account, model: str, at: float) -> float | None:
+    """What is left in the tightest window that applies, 0..1; None when no window was ever seen."""
+    lefts = [_left(window, at) for window in account.runtime.windows + account.state(model).windows]
+    return min([left for left in lefts if left is not None], default=None)
+
+
+def _left(window: Window, at: float) -> float | None:
+    """What is left of a window at an instant: all of it once its reset has passed."""
+    if window.reset_time is not None and window.reset_time <= at:
+        return 1.0
+    return window.left()
+
+
+def _observed_at(account: Account, state: ModelState, windows: tuple[Window, ...]) -> float:
+    """When anything was last observed of this model or account: quota, success or refusal; 0.0 for never."""
+    runtime = account.runtime
+    newest = max(state.last_success_at, state.last_429_at, state.updated_at, runtime.last_failure_at)
+    for window in windows:
+        if window.updated_at > newest and window.remaining_fraction is not None:
+            newest = window.updated_at
+    for cooldowns in (runtime.cooldowns, state.cooldowns):
+        if cooldowns and cooldowns[0].at > newest:
+            newest = cooldowns[0].at
+    return newest
+
+
+def _half_open(account: Account, state: ModelState) -> bool:
+    """Whether its last news was a refusal: one request finds out, before many are sent."""
+    runtime = account.runtime
+    return bool(state.consecutive_429 or runtime.consecutive_failures or runtime.consecutive_401)
+
+
+def _price(windows: tuple[Window, ...], at: float, policy: Policy) -> float:
+    """The pace price, 0..1: the mean over windows of tf/(tf+rem), with tf the time and rem the quota fraction left.
+
+    Near 0 just before a reset with quota left (spend it), 1/2 on an even pace, near 1 when almost spent early on.
+    """
+    if not windows:
+        return policy.price_unknown
+    total, count = 0.0, 0
+    for window in windows:
+        left, reset = window.left(), window.reset_time
+        length = window.length()
+        if reset is not None and reset <= at:
+            if length <= _SHORT:
+                continue
+            price = policy.price_closed
+        elif left is None:
+            price = policy.price_unknown
+        elif length <= _SHORT or window.kind in ("rolling", "bucket"):
+            price = (1 - left) / 2
+        else:
+            tf = _UNKNOWN_PHASE if reset is None else min(max((reset - at) / length, 0.0), 1.0)
+            price = tf / (tf + left) if tf + left else 1.0
+        total += price
+        count += 1
+    return total / count if count else policy.price_unknown
+
+
+def _failures(account: Account, state: ModelState, at: float, policy: Policy) -> float:
+    runtime = account.runtime
+    count = state.consecutive_429 + runtime.consecutive_401 + runtime.consecutive_403 + runtime.consecutive_failures
+    if not count:
+        return 0.0
+    failed_at = max(state.last_429_at, runtime.last_failure_at)
+    fading: float = 0.5 ** (max(at - failed_at, 0.0) / policy.error_half_life)
+    return -policy.weight_consecutive_429 * min(count, _MOST_FAILURES) * fading

@@ -1,0 +1,296 @@
+"""Selection: many accounts to one decision, as a value that can explain itself.
+
+Refuses: changing the pool (taking a choice is a ``Rotated`` signal), any clock. The same call serves ``next``, ``explain``,
+``status`` and the API; candidates are worked out when somebody looks at them.
+"""
+
+from __future__ import annotations
+
+from rotator.core.instants import aware
+from rotator.core.ranking import Choice, Ranking
+from rotator.core.scorer import Score, Tier, appraise, confidence, score_of
+from rotator.core.state import NEVER
+from rotator.core.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from rotator.core.state import Account, Pool
+
+_TOLD = 3
+"""Accounts named in an explanation: the chosen one and two others say enough."""
+
+
+class Candidate(Value):
+    """One account as the decision saw it; ``ready_at`` is None when only a person can help."""
+
+    account: str
+    ready: bool
+    ready_at: datetime | None
+    next_ready_at: datetime | None
+    blocked_by: str | None
+    tier: Tier
+    score: Score
+    selection_reason: str | None
+    confidence: float
+    last_known_model_state_summary: str
+
+    @property
+    def selection_score(self) -> float | None:
+        """The sum of the terms; None when only a person can help."""
+        return None if self.ready_at is None else self.score.total
+
+
+class Outcome:
+    """What all decisions share. ``decided`` is epoch seconds; the rest of the instants are aware UTC datetimes."""
+
+    __slots__ = ("_choice", "_in_flight", "_tags", "decided", "model", "pool")
+    __match_args__: tuple[str, ...] = ()
+    outcome = ""
+
+    def __init__(  # noqa: PLR0913  everything that the decision was made from
+        self,
+        pool: Pool,
+        model: str,
+        decided: float,
+        tags: tuple[str, ...],
+        in_flight: Mapping[str, int],
+        choice: Choice,
+    ) -> None:
+        self.pool = pool
+        self.model = model
+        self.decided = decided
+        self._tags = tags
+        self._in_flight = in_flight
+        self._choice = choice
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.explanation!r})"
+
+    @property
+    def decided_at(self) -> datetime:
+        """When the choice was made: the one ``now`` of the operation."""
+        return aware(self.decided)
+
+    @property
+    def account(self) -> str | None:
+        """The chosen account's name, None when nobody was."""
+        return None
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When somebody is ready again; None unless parked."""
+        return None
+
+    @property
+    def previous(self) -> str | None:
+        """The account that was active before."""
+        return self.pool.active
+
+    @property
+    def switched(self) -> bool:
+        """Whether taking this choice changes the active account."""
+        return False
+
+    @property
+    def emergency(self) -> bool:
+        """Whether the chosen account is a last resort."""
+        return False
+
+    @property
+    def selection_reason(self) -> str | None:
+        """The word for why this account; None when nobody was chosen."""
+        return self._choice.reason
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Every account that was considered, in file order, with every term of its score."""
+        wanted = set(self._tags)
+        best = None if self._choice.index is None else self.pool.at(self._choice.index)
+        return tuple([self._candidate(a, best) for a in self.pool if wanted <= set(a.tags)])
+
+    @property
+    def explanation(self) -> str:
+        """The decision in one line."""
+        raise NotImplementedError
+
+    def _standing(self, account: Account):  # type: ignore[no-untyped-def]
+        return appraise(
+            account,
+            self.model,
+            self.decided,
+            float(-(-self.decided // 1)),
+            self.pool.policy,
+            self._in_flight.get(account.name, 0),
+            probes=self._choice.probes,
+        )
+
+    def _candidate(self, account: Account, best: Account | None) -> Candidate:
+        from rotator.core.explain import summary  # noqa: PLC0415  words are for those who ask
+
+        standing = self._standing(account)
+        ready = standing.blocked_by is None
+        reason = standing.blocked_by
+        if best is account:
+            reason = self._choice.reason
+        elif ready and best is not None:
+            reason = "lower_tier" if standing.tier > self._standing(best).tier else "lower_score"
+        next_ready = account.next_ready_at(self.pool.policy)
+        return Candidate(
+            account.name,
+            ready,
+            None if standing.ready_at == NEVER else aware(max(standing.ready_at, self.decided)),
+            None if next_ready == NEVER else aware(max(next_ready, self.decided)),
+            standing.blocked_by,
+            standing.tier,
+            score_of(standing),
+            reason,
+            confidence(account, self.model, self.decided, self.pool.policy),
+            summary(account, self.model, self.decided),
+        )
+
+    def _others(self, most: int) -> list[str]:
+        """Why those that were not chosen were not, the first few in words."""
+        from rotator.core.explain import blocked  # noqa: PLC0415
+
+        told: list[str] = []
+        for account in self.pool:
+            if len(told) == most:
+                break
+            if account.name != self.account and set(self._tags) <= set(account.tags):
+                standing = self._standing(account)
+                if standing.blocked_by is not None:
+                    told.append(blocked(account, standing.blocked_by, standing.ready_at, self.decided))
+        return told
+
+
+class Selected(Outcome):
+    """An account was chosen: ``account`` is its name."""
+
+    __slots__ = ()
+    __match_args__ = ("account",)
+    outcome = "selected"
+
+    @property
+    def _chosen(self) -> Account:
+        return self.pool.at(self._choice.index or 0)
+
+    @property
+    def account(self) -> str:
+        """The chosen account's name."""
+        return self._chosen.name
+
+    @property
+    def switched(self) -> bool:
+        """Whether taking this choice changes the active account."""
+        return self._chosen.name != self.pool.active
+
+    @property
+    def emergency(self) -> bool:
+        """Whether the chosen account is a last resort."""
+        return self._chosen.emergency
+
+    @property
+    def shadow(self) -> str | None:
+        """What the scorer would have picked, with the selector ``shadow``."""
+        return None if self._choice.shadow is None else self.pool.at(self._choice.shadow).name
+
+    @property
+    def explanation(self) -> str:
+        """The decision in one line."""
+        from rotator.core.explain import chosen  # noqa: PLC0415
+
+        return "; ".join([chosen(self._chosen, self.model, self.decided), *self._others(_TOLD - 1)])
+
+
+class Parked(Outcome):
+    """Nobody is ready; somebody will be at ``wake_at`` (aware UTC)."""
+
+    __slots__ = ()
+    __match_args__ = ("wake_at",)
+    outcome = "parked"
+
+    @property
+    def wake_at(self) -> datetime:
+        """The earliest instant at which an account can serve."""
+        return aware(max(self._choice.wake_at, self.decided))
+
+    @property
+    def explanation(self) -> str:
+        """The decision in one line."""
+        from rotator.core.explain import duration  # noqa: PLC0415
+
+        wait = duration(self._choice.wake_at - self.decided)
+        return "; ".join([f"nobody is ready for {self.model}, the first will be in {wait}", *self._others(_TOLD)])
+
+
+class Unavailable(Outcome):
+    """Nobody is ready and waiting does not help; ``reason`` says what a person must do."""
+
+    __slots__ = ()
+    __match_args__ = ("reason",)
+    outcome = "unavailable"
+
+    @property
+    def reason(self) -> str:
+        """Who is out and what a person can do about it."""
+        from rotator.core.explain import remedy  # noqa: PLC0415
+
+        out = [c.blocked_by or "" for c in self.candidates]
+        if not out:
+            return f"no account is there for {self.model}: add one to the file" + (" with that tag" if self._tags else "")
+        told = "; ".join(self._others(_TOLD)) + ("" if len(out) <= _TOLD else f"; and {len(out) - _TOLD} more")
+        return f"no account can serve {self.model}: {told}. To do: {remedy(out)}"
+
+    @property
+    def explanation(self) -> str:
+        """The decision in one line."""
+        return self.reason
+
+
+def outcome_of(
+    pool: Pool, model: str, now: float, tags: tuple[str, ...], in_flight: Mapping[str, int], choice: Choice
+) -> Selected | Parked | Unavailable:
+    """The value that stands for a ranking's choice."""
+    if choice.index is not None:
+        return Selected(pool, model, now, tags, in_flight, choice)
+    kind = Unavailable if choice.wake_at == NEVER else Parked
+    return kind(pool, model, now, tags, in_flight, choice)
+
+
+def session_home(pool: Pool, session: str, now: float) -> int | None:
+    """The place of the account on which a session was last placed, unless that is longer ago than its time to live."""
+    best, last = None, now - pool.policy.session_ttl
+    for index, account in enumerate(pool):
+        used = account.runtime.sessions.get(session)
+        if used is not None and used > last:
+            best, last = index, used
+    return best
+
+
+def select(
+    pool: Pool,
+    model: str,
+    *,
+    now: float,
+    tags: tuple[str, ...] = (),
+    session: str | None = None,
+    in_flight: Mapping[str, int] | None = None,
+    ranking: Ranking | None = None,
+) -> Selected | Parked | Unavailable:
+    """The decision for one request of ``model`` at ``now`` (epoch seconds).
+
+    Only accounts that bear all ``tags`` are considered. A ``session`` stays where it was placed while that account is ready
+    and of the best tier. ``in_flight`` counts leases by account. ``ranking`` is one that already follows this pool.
+    """
+    flying = in_flight or {}
+    if ranking is None:
+        ranking = Ranking(model, tags)
+        ranking.follow(pool, now, flying, None)
+    choice = None
+    if session is not None and pool.policy.selector in ("score", "chain"):
+        home = session_home(pool, session, now)
+        choice = None if home is None else ranking.home(home)
+    return outcome_of(pool, model, now, tags, flying, choice or ranking.choose())

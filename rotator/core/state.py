@@ -1,0 +1,322 @@
+"""State: the pool, its accounts, what is known of each model and window, and what follows from that alone.
+
+Refuses: JSON, news, scores, any clock. Instants are epoch seconds, fractions 0..1. None means "not known".
+"""
+
+from __future__ import annotations
+
+from rotator.core.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rotator.core.policy import Policy
+
+NEVER = float("inf")
+"""The ``ready_at`` of an account that only a person can help."""
+
+_LENGTHS = (60.0, 3600.0, 18000.0, 86400.0, 604800.0, 2592000.0)
+"""Lengths of the windows of this field: a minute, an hour, 5 hours, a day, a week, 30 days."""
+
+
+class Window(Value):
+    """One named quota window: what was left at ``updated_at``, and its end as told at ``reset_updated_at``."""
+
+    name: str
+    remaining_fraction: float | None = None
+    reset_time: float | None = None
+    length_secs: float | None = None
+    updated_at: float = 0.0
+    reset_updated_at: float = 0.0
+    spent_tokens: int = 0
+    capacity_tokens: int | None = None
+    kind: str | None = None
+
+    def length(self) -> float:
+        """Its length in seconds; where unknown, the shortest usual one that holds what is left until the reset."""
+        if self.length_secs is not None:
+            return self.length_secs
+        ahead = (self.reset_time or 0.0) - self.updated_at
+        for length in _LENGTHS:
+            if ahead <= length:
+                return length
+        return _LENGTHS[-1]
+
+    def left(self) -> float | None:
+        """The remaining fraction, unless it was seen before the present window began; None is "not known"."""
+        if self.reset_updated_at > self.updated_at and self.reset_time is not None and self.length_secs is not None:
+            began = self.reset_time - self.length_secs
+            return None if began > self.updated_at else self.remaining_fraction
+        return self.remaining_fraction
+
+    def exhausted(self, policy: Policy) -> bool:
+        """Whether nothing was left, whenever that was."""
+        left = self.left()
+        return left is not None and left <= policy.exhausted_below
+
+
+class Cooldown(Value):
+    """A block that was learned at one instant and ends at another; ``source`` says from what."""
+
+    until: float
+    at: float
+    source: str
+
+
+class Availability(Value):
+    """What the last probe found: can this account really start a session."""
+
+    ok: bool
+    checked_at: float
+    reason: str = ""
+
+
+class Selection(Value):
+    """The last transition to an account."""
+
+    previous: str | None
+    at: float
+    reason: str
+    shadow: str | None = None
+
+
+class ModelState(Value):
+    """What is known of one model on one account.
+
+    ``cooldowns`` are those that no other one outlasts: usually none or one, the first ends last.
+    ``quota_left_at`` is when a reading last showed quota left, ``released_at`` when a person last gave it back.
+    """
+
+    windows: tuple[Window, ...] = ()
+    cooldowns: tuple[Cooldown, ...] = ()
+    quota_left_at: float = 0.0
+    released_at: float = 0.0
+    held: bool = False
+    held_until: float | None = None
+    held_at: float = 0.0
+    last_retry_delay_secs_raw: float | None = None
+    last_retry_delay_secs_client: float | None = None
+    consecutive_429: int = 0
+    last_429_at: float = 0.0
+    last_success_at: float = 0.0
+    confidence: float | None = None
+    updated_at: float = 0.0
+
+
+UNKNOWN_MODEL = ModelState()
+
+
+class Runtime(Value):
+    """What the engine knows of one account; ``models`` maps a model's name to its state and is never changed in place."""
+
+    rev: int = 0
+    last_active_at: float = 0.0
+    banned: bool = False
+    restricted: bool = False
+    auth_failed: bool = False
+    blocked_reason: str = ""
+    blocked_at: float = 0.0
+    released_at: float = 0.0
+    held: bool = False
+    held_until: float | None = None
+    held_at: float = 0.0
+    consecutive_401: int = 0
+    consecutive_403: int = 0
+    consecutive_failures: int = 0
+    last_failure_at: float = 0.0
+    cooldowns: tuple[Cooldown, ...] = ()
+    quota_left_at: float = 0.0
+    windows: tuple[Window, ...] = ()
+    availability: Availability | None = None
+    selected: Selection | None = None
+    sessions: Mapping[str, float] = {}
+    models: Mapping[str, ModelState] = {}
+
+    def last_success_at(self) -> float:
+        """When the account last served any model."""
+        return max([state.last_success_at for state in self.models.values()], default=0.0)
+
+
+UNKNOWN = Runtime()
+
+
+class Account(Value):
+    """One account as a person wrote it, without its credentials, and what is known of it."""
+
+    name: str
+    provider: str = "generic"
+    enabled: bool = True
+    priority: int = 0
+    emergency: bool = False
+    models: tuple[str, ...] = ("*",)
+    weight: float = 1.0
+    min_remaining: float | None = None
+    quota_group: str | None = None
+    tags: tuple[str, ...] = ()
+    runtime: Runtime = UNKNOWN
+
+    def serves(self, model: str) -> bool:
+        """Whether one of its globs names the model; case matters."""
+        for pattern in self.models:
+            if pattern in ("*", model):
+                return True
+            if "*" in pattern or "?" in pattern or "[" in pattern:
+                from fnmatch import fnmatchcase  # noqa: PLC0415  pulls in re, which a pool without globs never needs
+
+                if fnmatchcase(model, pattern):
+                    return True
+        return False
+
+    def state(self, model: str) -> ModelState:
+        """What is known of a model; all unknown when it was never heard of."""
+        return self.runtime.models.get(model, UNKNOWN_MODEL)
+
+    def blocked_for_good(self, model: str) -> str | None:
+        """The word for why only a person can help; None when time can."""
+        runtime = self.runtime
+        if not self.enabled:
+            return "disabled"
+        if runtime.banned:
+            return "banned"
+        if runtime.restricted:
+            return "restricted"
+        if runtime.auth_failed:
+            return "auth_failed"
+        if not self.serves(model):
+            return "model_not_served"
+        state = self.state(model)
+        if (runtime.held and runtime.held_until is None) or (state.held and state.held_until is None):
+            return "held"
+        return None
+
+    def ready_at(self, model: str, policy: Policy, *, probes: bool = True) -> tuple[float, str | None]:
+        """When it can serve the model, and the word for what decides that; (0.0, None) when nothing ever blocked it.
+
+        The latest of hold, cooldowns, resets of exhausted windows and, with ``probes``, the end of a failed probe's
+        time to live. ``NEVER`` when a person is needed. A window that is not exhausted delays nobody.
+        """
+        word = self.blocked_for_good(model)
+        if word is not None:
+            return NEVER, word
+        runtime, state = self.runtime, self.state(model)
+        ready, why = 0.0, None
+        for held_until in (runtime.held_until, state.held_until):
+            if held_until is not None and held_until > ready:
+                ready, why = held_until, "held"
+        for cooldowns in (runtime.cooldowns, state.cooldowns):
+            if cooldowns and cooldowns[0].until > ready:
+                ready, why = cooldowns[0].until, "cooldown"
+        for windows in (runtime.windows, state.windows):
+            for window in windows:
+                if window.exhausted(policy):
+                    reset = window.reset_time
+                    if reset is None:
+                        reset = window.updated_at + policy.default_cooldown
+                    if reset > ready:
+                        ready, why = reset, "quota"
+        seen = runtime.availability
+        if (
+            probes
+            and seen is not None
+            and not seen.ok
+            and seen.checked_at + policy.probe_ttl > ready
+            and seen.checked_at > runtime.last_success_at()
+        ):
+            ready, why = seen.checked_at + policy.probe_ttl, "unavailable"
+        return ready, why
+
+    def next_ready_at(self, policy: Policy) -> float:
+        """The earliest instant at which it can serve any model it is known to serve; 0.0 when nothing blocks it."""
+        models = [m for m in self.runtime.models if self.serves(m)] or [""]
+        account = self if models != [""] else self.replace(models=("*",))
+        return min(account.ready_at(model, policy)[0] for model in models)
+
+
+_CHUNK = 100
+
+
+class Pool:
+    """The accounts in file order, which of them is active, and the document's policy.
+
+    Frozen: a change is a new pool that shares all but a hundredth of the old one, so ten thousand accounts cost a
+    fact no more than ten. ``account`` raises KeyError for an unknown name.
+    """
+
+    __slots__ = ("_chunks", "_index", "active", "policy")
+
+    active: str | None
+    policy: Policy
+
+    def __init__(self, accounts: Iterable[Account], active: str | None, policy: Policy) -> None:
+        listed = tuple(accounts)
+        chunks = [listed[i : i + _CHUNK] for i in range(0, len(listed), _CHUNK)]
+        self._set(tuple(chunks), {a.name: i for i, a in enumerate(listed)}, active, policy)
+
+    def _set(
+        self, chunks: tuple[tuple[Account, ...], ...], index: dict[str, int], active: str | None, policy: Policy
+    ) -> None:
+        put = object.__setattr__
+        put(self, "_chunks", chunks)
+        put(self, "_index", index)
+        put(self, "active", active)
+        put(self, "policy", policy)
+
+    def __setattr__(self, name: str, _value: object) -> None:
+        message = f"Pool is frozen: {name} cannot be set"
+        raise AttributeError(message)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __iter__(self) -> Iterator[Account]:
+        for chunk in self._chunks:
+            yield from chunk
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Pool):
+            return NotImplemented
+        same = self.active == other.active and self.policy == other.policy
+        return same and self._chunks == other._chunks
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Pool({len(self)} accounts, active={self.active!r})"
+
+    def index(self, name: str) -> int:
+        """The place of an account in file order, from 0."""
+        return self._index[name]
+
+    def at(self, index: int) -> Account:
+        """The account at a place in file order."""
+        return self._chunks[index // _CHUNK][index % _CHUNK]
+
+    def account(self, name: str) -> Account:
+        """The account of that name."""
+        return self.at(self._index[name])
+
+    def models(self) -> tuple[str, ...]:
+        """Every model that some account knows of, sorted."""
+        return tuple(sorted({model for account in self for model in account.runtime.models}))
+
+    def with_runtime(self, name: str, runtime: Runtime) -> Pool:
+        """The pool in which that account knows ``runtime``."""
+        index = self._index[name]
+        place, inner = divmod(index, _CHUNK)
+        chunk = list(self._chunks[place])
+        chunk[inner] = chunk[inner].replace(runtime=runtime)
+        chunks = list(self._chunks)
+        chunks[place] = tuple(chunk)
+        pool = object.__new__(Pool)
+        pool._set(tuple(chunks), self._index, self.active, self.policy)
+        return pool
+
+    def with_active(self, name: str | None) -> Pool:
+        """The pool in which that account is the active one."""
+        pool = object.__new__(Pool)
+        pool._set(self._chunks, self._index, name, self.policy)
+        return pool

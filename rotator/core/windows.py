@@ -1,0 +1,74 @@
+"""Windows: how readings of quota join, in whatever order they arrive.
+
+Refuses: what a reading ends or blocks (``transitions``). What was left and when it resets are two registers, each with the
+instant at which it was last told.
+"""
+
+from __future__ import annotations
+
+from rotator.core.instants import tidy
+from rotator.core.state import Window
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rotator.core.policy import Policy
+
+
+def _merged(old: Window | None, new: Window, at: float) -> Window:
+    """A window after a reading: what was left and when it resets are each the latest word on that."""
+    if old is None:
+        old = Window(new.name)
+    left, updated_at, spent = old.remaining_fraction, old.updated_at, old.spent_tokens
+    if new.remaining_fraction is not None and (
+        at > updated_at or (at == updated_at and (left is None or new.remaining_fraction < left))
+    ):
+        left, updated_at, spent = round(new.remaining_fraction, 6), at, 0
+    reset, reset_at = old.reset_time, old.reset_updated_at
+    if new.reset_time is not None and (
+        at > reset_at or (at == reset_at and (reset is None or new.reset_time > reset))
+    ):
+        reset, reset_at = tidy(new.reset_time), at
+    lengths = [length for length in (old.length_secs, new.length_secs) if length is not None]
+    return Window(
+        new.name,
+        left,
+        reset,
+        max(lengths, default=None),
+        updated_at,
+        reset_at,
+        spent,
+        old.capacity_tokens,
+        new.kind or old.kind,
+    )
+
+
+def observed(windows: tuple[Window, ...], news: tuple[Window, ...], at: float) -> tuple[Window, ...]:
+    known = {window.name: window for window in windows}
+    for new in news:
+        known[new.name] = _merged(known.get(new.name), new, at)
+    return tuple([known[name] for name in sorted(known)])
+
+
+def charged(windows: tuple[Window, ...], tokens: int, at: float) -> tuple[Window, ...]:
+    if not tokens:
+        return windows
+    return tuple([w.replace(spent_tokens=w.spent_tokens + tokens) if w.updated_at <= at else w for w in windows])
+
+
+def spent(windows: tuple[Window, ...]) -> list[tuple[str, float | None]]:
+    return [(w.name, w.reset_time) for w in windows if w.remaining_fraction is not None and w.remaining_fraction <= 0]
+
+
+def shows_quota(windows: tuple[Window, ...]) -> bool:
+    known = [w.remaining_fraction for w in windows if w.remaining_fraction is not None]
+    return bool(known) and min(known) > 0
+
+
+def forgotten(windows: tuple[Window, ...], at: float, policy: Policy) -> tuple[Window, ...]:
+    """The windows without what said that they are spent: whoever releases an account says that it can serve."""
+    return tuple(
+        [
+            w.replace(remaining_fraction=None, updated_at=at) if w.exhausted(policy) and w.updated_at <= at else w
+            for w in windows
+        ]
+    )

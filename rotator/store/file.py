@@ -1,0 +1,193 @@
+"""One file that several processes and a person write. Refuses: to overwrite what it has not just read.
+
+`Store.exchange` is the one way in: lock, read, let the caller compute, compare, replace.
+"""
+
+from __future__ import annotations
+
+import _thread
+import errno
+import os
+import time
+
+from rotator import errors
+from rotator.store import reading, writing
+from rotator.store.reading import Snapshot, Stamp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Rebase = Callable[[Snapshot], bytes | None]
+    Keep = Callable[[Snapshot], str | None]
+
+ROUNDS = 8
+"""How often somebody may rewrite the file behind our back during one exchange; a person saves once."""
+
+LONGEST_WAIT_SECS = 3600.0
+
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class ReadOnly(OSError):
+    """The file cannot be written, and not for want of room: go on in memory and look again later.
+
+    ``obstacle`` says why, for people.
+    """
+
+    @property
+    def obstacle(self) -> str:
+        """Why, such as ``the file is read-only (mode 0444)``."""
+        return str(self.strerror)
+
+
+class Store:
+    """A path as it was given; links are followed anew at each access.
+
+    ``mode`` is ``file`` (renamed over) or ``in_place``, and ``lock_kind`` one of `lock.Lock`, both of the last
+    exchange; ``tightened`` is True when that exchange took the file's mode down to 0600, ``synced`` False when the new
+    bytes are there and the folder could not be synced, so that a power cut may bring the old ones back.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fsdecode(path)
+        self.mode = "file"
+        self.lock_kind = "none"
+        self.tightened = False
+        self.synced = True
+        self._in_place_at: str | None = None
+        self._turn = _thread.allocate_lock()
+        self._process = os.getpid()
+
+    def read(self) -> Snapshot:
+        """The whole file at one instant, as `reading.read`."""
+        return reading.read(self.path)
+
+    def stamp(self) -> Stamp | None:
+        """What tells two states of the file apart; None when there is no file."""
+        return reading.stamp(self.path)
+
+    def exchange(self, rebase: Rebase, *, timeout_secs: float = 30.0, keep: Keep | None = None) -> Snapshot:
+        """Replace the file by what ``rebase`` makes of it, durably, and return what it now holds.
+
+        ``rebase`` may be called several times, each time with what is in the file then; None, or the same bytes, means
+        that there is nothing to write. ``keep`` may name a suffix such as ``.v1.bak``: the bytes about to be replaced
+        are then written beside the file first, never over an existing one.
+
+        Raises: AccountsMissing, AccountsDenied, AccountsUnreadable, AccountsInvalid as `read`; AccountsBusy when the
+        lock was not had in ``timeout_secs``, or the file kept changing; ReadOnly; MachineError for what the disk
+        refuses (ENOSPC, EIO, EDQUOT, EMFILE ...); and whatever ``rebase`` or ``keep`` raise, unchanged. The file is then
+        as it was, and no draft of ours lies beside it.
+        """
+        wait = min(max(0.0, timeout_secs), LONGEST_WAIT_SECS)
+        deadline = time.monotonic() + wait
+        if self._process != os.getpid():  # forked while another thread held it: that thread is not here
+            self._turn = _thread.allocate_lock()
+            self._process = os.getpid()
+        if not self._turn.acquire(timeout=wait):
+            raise errors.AccountsBusy(errno.ETIMEDOUT, f"{self.path} is being written by another thread; try again")
+        try:
+            return self._locked(rebase, keep, deadline)
+        finally:
+            self._turn.release()
+
+    def _locked(self, rebase: Rebase, keep: Keep | None, deadline: float) -> Snapshot:
+        from rotator.store.lock import Lock  # noqa: PLC0415  what only reads need not load it
+
+        self.tightened = False
+        self.synced = True
+        for _ in range(ROUNDS):
+            target = self._resolve()
+            lock = Lock(target, deadline)
+            try:
+                self.lock_kind = lock.acquire()
+                if os.path.realpath(self.path) == target:
+                    if self.lock_kind != "none":
+                        writing.sweep(target)
+                    return self._until_kept(target, rebase, keep, deadline)
+            finally:
+                lock.release()
+        raise errors.AccountsBusy(errno.EBUSY, f"{self.path} leads somewhere else each time; try again")
+
+    def _resolve(self) -> str:
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            reading.refuse(self.path, error)
+        reading.check_kind(self.path, status)
+        if intent := reading.write_protected(status):
+            raise ReadOnly(errno.EACCES, intent)
+        return os.path.realpath(self.path)
+
+    def _until_kept(self, target: str, rebase: Rebase, keep: Keep | None, deadline: float) -> Snapshot:
+        snapshot = reading.read(target)
+        for _ in range(ROUNDS):
+            raw = rebase(snapshot)
+            if raw is None or raw == snapshot.raw:
+                return snapshot
+            suffix = keep(snapshot) if keep else None
+            try:
+                snapshot = self._write(target, snapshot.raw, raw, suffix, deadline)
+            except (errors.RotatorError, ReadOnly):
+                raise
+            except OSError as error:
+                raise self._refused(error) from None
+            if snapshot.raw == raw:
+                return snapshot
+        raise errors.AccountsBusy(errno.EBUSY, f"{self.path} is rewritten by somebody all the time; try again later")
+
+    def _write(self, target: str, seen: bytes, raw: bytes, suffix: str | None, deadline: float) -> Snapshot:
+        try:
+            like = os.stat(target)
+        except OSError as error:
+            reading.refuse(target, error)
+        if like.st_nlink == 0:
+            raise ReadOnly(errno.EROFS, "the mounted file was replaced outside the container: restart the container")
+        aside = writing.copy_aside(target, suffix, seen, like) if suffix else None
+        try:
+            now = self._install(target, seen, raw, like, deadline)
+        except BaseException:
+            if aside:
+                writing.discard(aside)
+            raise
+        if now.raw == raw:
+            self.tightened = bool(like.st_mode & writing.OTHERS) and not reading.mode_bits(target) & writing.OTHERS
+        elif aside:
+            writing.discard(aside)
+        return now
+
+    def _install(self, target: str, seen: bytes, raw: bytes, like: os.stat_result, deadline: float) -> Snapshot:
+        refused = False
+        if like.st_nlink == 1 and self._in_place_at != target:
+            try:
+                return self._rename(target, seen, raw, like)
+            except errors.RotatorError:
+                raise
+            except OSError as error:
+                if error.errno not in writing.NO_RENAME:
+                    raise
+                refused = True
+        now = writing.overwrite(target, seen, raw, deadline)
+        self.mode = "in_place"
+        if refused:
+            self._in_place_at = target
+        return now
+
+    def _rename(self, target: str, seen: bytes, raw: bytes, like: os.stat_result) -> Snapshot:
+        with writing.Draft(target, like) as draft:
+            draft.fill(raw)
+            now = reading.read(target)
+            if now.raw != seen:
+                return now
+            stamp = draft.install()
+        self.mode = "file"
+        self._in_place_at = None
+        self.synced = writing.sync_folder(target)
+        return Snapshot(raw, stamp)
+
+    def _refused(self, error: OSError) -> OSError:
+        if error.errno in READ_ONLY:
+            why = reading.obstacle(self.path) or f"writing was refused ({error.strerror})"
+            return ReadOnly(error.errno, why)
+        message = f"{self.path} could not be written ({error.strerror}); make room on the disk or check it"
+        return errors.MachineError(error.errno or errno.EIO, message)

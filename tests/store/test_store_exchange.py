@@ -1,0 +1,459 @@
+"""An exchange replaces the whole file, privately and durably, and never what it has not read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rotator import errors
+from rotator.store import reading, writing
+from rotator.store.file import ROUNDS, ReadOnly, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Run = Callable[[Callable[[], Any]], Any]
+    Leftovers = Callable[[Path], list[str]]
+
+NEW = b'{"accounts": [], "active": "fake-new"}\n'
+
+
+def replace(store: Store, raw: bytes = NEW) -> reading.Snapshot:
+    return store.exchange(lambda _: raw)
+
+
+def permissions(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_answer_is_what_the_file_holds_now(accounts: Path, leftovers: Leftovers) -> None:
+    store = Store(accounts)
+    snapshot = replace(store)
+    assert (store.mode, store.lock_kind, store.synced) == ("file", "file", True)
+    assert snapshot.raw == accounts.read_bytes() == NEW
+    assert snapshot.stamp == store.stamp() == store.read().stamp
+    assert leftovers(accounts) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(documents=st.lists(st.binary(max_size=9000), min_size=1, max_size=4), linked=st.booleans())
+def test_whatever_is_written_is_read_back_by_either_way_of_writing(
+    accounts: Path, leftovers: Leftovers, documents: list[bytes], linked: bool
+) -> None:
+    twin = accounts.with_name("twin")
+    twin.unlink(missing_ok=True)
+    if linked:
+        os.link(accounts, twin)
+    store = Store(accounts)
+    for document in documents:
+        before = accounts.read_bytes()
+        seen = []
+        assert store.exchange(lambda now: seen.append(now.raw) or document).raw == document  # noqa: B023
+        assert seen == [before]
+        assert store.read().raw == document
+        assert store.stamp() == store.read().stamp
+    assert leftovers(accounts) == (["twin"] if linked else [])
+
+
+def test_nothing_to_write_leaves_the_very_same_file(accounts: Path) -> None:
+    before = reading.stamp(str(accounts))
+    store = Store(accounts)
+    assert store.exchange(lambda _: None).stamp == before
+    assert store.exchange(lambda now: now.raw).stamp == before
+    assert reading.stamp(str(accounts)) == before
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_every_file_is_private_from_the_start_under_any_umask(
+    umask: int, accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    pwrite = os.pwrite
+
+    def look(descriptor: int, data: bytes, offset: int) -> int:
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", look)
+    previous = os.umask(umask)
+    try:
+        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".bak")
+    finally:
+        os.umask(previous)
+    assert seen == [0o600, 0o600]
+    beside = [accounts, accounts.with_name(".accounts.json.lock"), accounts.with_name("accounts.json.bak")]
+    assert [permissions(path) for path in beside] == [0o600, 0o600, 0o600]
+
+
+@pytest.mark.parametrize(("before", "said"), [(0o644, True), (0o660, True), (0o600, False)])
+@pytest.mark.parametrize("linked", [False, True])
+def test_looser_bits_are_dropped_at_the_first_write_and_said_once(
+    before: int, said: bool, linked: bool, accounts: Path
+) -> None:
+    accounts.chmod(before)
+    if linked:
+        os.link(accounts, accounts.with_name("twin"))
+    store = Store(accounts)
+    replace(store)
+    assert (permissions(accounts), store.tightened) == (0o600, said)
+    replace(store, b"{}")
+    assert store.tightened is False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write files of other users")
+def test_root_leaves_file_lock_and_backup_to_their_owner(owned: Path, as_nobody: Run) -> None:
+    Store(owned).exchange(lambda _: NEW, keep=lambda _: ".bak")
+    owner = owned.parent.stat().st_uid
+    assert owner != 0
+    assert {path.name: path.stat().st_uid for path in owned.parent.iterdir()} == {
+        "accounts.json": owner,
+        ".accounts.json.lock": owner,
+        "accounts.json.bak": owner,
+    }
+    assert as_nobody(lambda: replace(Store(owned), b"{}").raw) == b"{}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")
+def test_an_owner_that_cannot_be_kept_is_kept_by_writing_in_place(owned: Path, as_nobody: Run) -> None:
+    os.chown(owned, 0, 0)
+    owned.chmod(0o666)
+
+    def write() -> str:
+        store = Store(owned)
+        replace(store)
+        return store.mode
+
+    assert as_nobody(write) == "in_place"
+    assert owned.read_bytes() == NEW
+    assert owned.stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of another user")
+def test_a_file_of_another_user_is_read_only(owned: Path, as_nobody: Run, leftovers: Leftovers) -> None:
+    os.chown(owned, 0, 0)
+    owned.chmod(0o644)
+    error = as_nobody(lambda: replace(Store(owned)))
+    assert type(error) is ReadOnly
+    assert leftovers(owned) == []
+
+
+def test_a_closed_folder_is_written_in_place(owned: Path, as_nobody: Run, leftovers: Leftovers) -> None:
+    before = owned.stat().st_ino
+    owned.parent.chmod(0o555)
+
+    def write() -> tuple[str, str]:
+        store = Store(owned)
+        replace(store, b"{}")
+        replace(store)
+        return store.mode, store.lock_kind
+
+    assert as_nobody(write) == ("in_place", "directory")
+    assert (owned.read_bytes(), owned.stat().st_ino) == (NEW, before)
+    assert leftovers(owned) == []
+
+
+def test_old_bytes_that_cannot_be_kept_are_not_overwritten(owned: Path, as_nobody: Run) -> None:
+    before = owned.read_bytes()
+    owned.parent.chmod(0o555)
+    error = as_nobody(lambda: Store(owned).exchange(lambda _: NEW, keep=lambda _: ".v1.bak"))
+    assert type(error) is ReadOnly
+    assert owned.read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o400])
+def test_a_file_without_a_write_bit_stays_as_it_is(mode: int, accounts: Path) -> None:
+    before = accounts.read_bytes()
+    accounts.chmod(mode)
+    with pytest.raises(ReadOnly) as caught:
+        Store(accounts).exchange(lambda _: pytest.fail("asked in vain"))
+    assert caught.value.obstacle == f"the file is read-only (mode {mode:04o})"
+    assert accounts.read_bytes() == before
+    assert os.listdir(accounts.parent) == ["accounts.json"]
+    accounts.chmod(0o600)
+    assert replace(Store(accounts)).raw == NEW
+
+
+def test_a_link_stays_a_link_and_lock_and_file_are_beside_its_target(accounts: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link.json"
+    link.parent.mkdir()
+    link.symlink_to(accounts)
+    replace(Store(link))
+    assert link.is_symlink()
+    assert accounts.read_bytes() == NEW
+    assert sorted(os.listdir(accounts.parent)) == [".accounts.json.lock", "accounts.json"]
+    assert os.listdir(link.parent) == ["link.json"]
+
+
+def test_a_link_that_is_pointed_elsewhere_is_followed_anew(accounts: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    other.write_bytes(b"{}")
+    link = tmp_path / "link.json"
+    link.symlink_to(accounts)
+    store = Store(link)
+    replace(store)
+    link.unlink()
+    link.symlink_to(other)
+    replace(store, b"[]")
+    assert (accounts.read_bytes(), other.read_bytes()) == (NEW, b"[]")
+
+
+@pytest.mark.parametrize("name", ["absent", "dangling", "folder", "loop", "pipe"])
+def test_what_cannot_be_read_is_neither_created_nor_replaced(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    {
+        "absent": lambda: None,
+        "dangling": lambda: path.symlink_to("nowhere"),
+        "folder": path.mkdir,
+        "loop": lambda: path.symlink_to(path),
+        "pipe": lambda: os.mkfifo(path),
+    }[name]()
+    before = os.listdir(tmp_path)
+    expected = errors.AccountsMissing if name in {"absent", "dangling"} else errors.AccountsUnreadable
+    with pytest.raises(expected):
+        Store(path).exchange(lambda _: pytest.fail("asked in vain"))
+    assert os.listdir(tmp_path) == before
+
+
+def test_an_exception_of_the_caller_passes_unchanged_and_nothing_is_written(
+    accounts: Path, leftovers: Leftovers
+) -> None:
+    before = reading.stamp(str(accounts))
+    store = Store(accounts)
+    for error in (errors.AccountsInvalid([]), PermissionError(13, "mine"), KeyboardInterrupt()):
+        with pytest.raises(type(error)) as caught:
+            store.exchange(lambda _: raiser(error))  # noqa: B023
+        assert caught.value is error
+        with pytest.raises(type(error)) as caught:
+            store.exchange(lambda _: NEW, keep=lambda _: raiser(error))  # noqa: B023
+        assert caught.value is error
+    assert reading.stamp(str(accounts)) == before
+    assert leftovers(accounts) == []
+    replace(store)
+
+
+def raiser(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_edit_behind_our_back_survives(linked: bool, accounts: Path, leftovers: Leftovers) -> None:
+    if linked:
+        os.link(accounts, accounts.with_name("twin"))
+    edits = [b'{"edited": "by hand"}']
+
+    def rebase(now: reading.Snapshot) -> bytes:
+        if edits:
+            accounts.write_bytes(edits.pop())
+        return now.raw + b"+ours"
+
+    answer = Store(accounts).exchange(rebase, keep=lambda _: ".bak")
+    assert answer.raw == accounts.read_bytes() == b'{"edited": "by hand"}+ours'
+    assert accounts.with_name("accounts.json.bak").read_bytes() == b'{"edited": "by hand"}'
+    assert leftovers(accounts) == ["accounts.json.bak", *(["twin"] if linked else [])]
+
+
+def test_an_edit_of_the_same_size_within_one_tick_of_the_clock_survives(
+    accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "stamp_of", lambda status: (0, 0, status.st_size, 0, 0))
+    accounts.write_bytes(b"1")
+    edits = [b"2"]
+
+    def rebase(now: reading.Snapshot) -> bytes:
+        if edits:
+            accounts.write_bytes(edits.pop())
+        return now.raw + b"+ours"
+
+    assert Store(accounts).exchange(rebase).raw == b"2+ours"
+
+
+def test_somebody_who_never_stops_writing_wins_and_the_caller_learns_it(accounts: Path, leftovers: Leftovers) -> None:
+    calls = []
+
+    def rebase(_: reading.Snapshot) -> bytes:
+        calls.append(1)
+        accounts.write_bytes(b"edit %d" % len(calls))
+        return NEW
+
+    with pytest.raises(errors.AccountsBusy):
+        Store(accounts).exchange(rebase, keep=lambda _: ".bak")
+    assert len(calls) == ROUNDS
+    assert accounts.read_bytes() == b"edit %d" % ROUNDS
+    assert leftovers(accounts) == []
+
+
+def test_a_file_that_goes_away_while_we_write_is_not_made_again(accounts: Path, leftovers: Leftovers) -> None:
+    def rebase(_: reading.Snapshot) -> bytes:
+        accounts.unlink()
+        return NEW
+
+    with pytest.raises(errors.AccountsMissing):
+        Store(accounts).exchange(rebase)
+    assert not accounts.exists()
+    assert leftovers(accounts) == []
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_backups_are_never_overwritten(linked: bool, accounts: Path) -> None:
+    if linked:
+        os.link(accounts, accounts.with_name("twin"))
+    store = Store(accounts)
+    before = accounts.read_bytes()
+    for raw in (b"1", b"2", b"3"):
+        store.exchange(lambda _: raw, keep=lambda _: ".v1.bak")  # noqa: B023
+    store.exchange(lambda _: b"4", keep=lambda _: None)
+    kept = [accounts.with_name("accounts.json.v1.bak" + more).read_bytes() for more in ("", ".1", ".2")]
+    assert kept == [before, b"1", b"2"]
+    assert not accounts.with_name("accounts.json.v1.bak.3").exists()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_disk_that_takes_one_byte_at_a_time_gets_the_whole_file(
+    linked: bool, accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if linked:
+        os.link(accounts, accounts.with_name("twin"))
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, offset: pwrite(descriptor, data[:1], offset))
+    replace(Store(accounts))
+    assert accounts.read_bytes() == NEW
+
+
+def test_a_short_write_never_installs_a_truncated_file(
+    accounts: Path, monkeypatch: pytest.MonkeyPatch, leftovers: Leftovers
+) -> None:
+    before = accounts.read_bytes()
+    monkeypatch.setattr(os, "pwrite", lambda _descriptor, _data, _offset: 0)
+    with pytest.raises(errors.MachineError):
+        replace(Store(accounts))
+    monkeypatch.setattr(os, "pwrite", lambda _descriptor, data, _offset: len(data))
+    with pytest.raises(errors.MachineError):
+        replace(Store(accounts))
+    monkeypatch.undo()
+    assert accounts.read_bytes() == before
+    assert leftovers(accounts) == []
+    assert replace(Store(accounts)).raw == NEW
+
+
+def test_the_file_is_synced_before_its_name_and_its_folder_after(
+    accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = []
+    fsync, rename = os.fsync, os.replace
+
+    def note_sync(descriptor: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def note_rename(source: str, target: str) -> None:
+        order.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_rename)
+    Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".bak")
+    assert order == ["file", "folder", "file", "rename", "folder"]
+
+
+def test_a_hard_link_keeps_showing_the_same_file(accounts: Path) -> None:
+    twin = accounts.with_name("twin")
+    os.link(accounts, twin)
+    store = Store(accounts)
+    replace(store)
+    assert store.mode == "in_place"
+    assert twin.read_bytes() == NEW
+    twin.unlink()
+    replace(store, b"{}")
+    assert store.mode == "file"
+
+
+def test_between_any_two_steps_in_place_lies_the_old_document_or_the_new_one(
+    accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.link(accounts, accounts.with_name("twin"))
+    seen: list[bytes] = []
+
+    def watched(name: str) -> None:
+        step = getattr(os, name)
+
+        def look_first(*arguments: Any) -> Any:
+            seen.append(accounts.read_bytes().rstrip(b" "))
+            return step(*arguments)
+
+        monkeypatch.setattr(os, name, look_first)
+
+    for name in ("pwrite", "ftruncate", "fsync"):
+        watched(name)
+    old = accounts.read_bytes()
+    store = Store(accounts)
+    for new in (old * 9, b"{}", b"[]"):
+        replace(store, new)
+        assert set(seen) == {old, new}
+        seen.clear()
+        old = new
+
+
+def test_extended_attributes_stay(accounts: Path) -> None:
+    try:
+        os.setxattr(accounts, "user.note", b"mine")
+    except OSError:
+        pytest.skip("this file system has no extended attributes")
+    replace(Store(accounts))
+    assert os.getxattr(accounts, "user.note") == b"mine"
+
+
+def test_drafts_of_dead_processes_are_removed_and_nothing_else(accounts: Path, leftovers: Leftovers) -> None:
+    dead = subprocess.run([sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    gone = int(dead.stdout)
+    stays = [
+        f".accounts.json.{os.getpid()}.01234567.tmp",
+        ".accounts.json.0.01234567.tmp",
+        f".accounts.json.{10**30}.01234567.tmp",
+        f".accounts.json.{gone}.tmp",
+        f".accounts.json.x{gone}.01234567.tmp",
+        f".other.json.{gone}.01234567.tmp",
+        f"accounts.json.{gone}.01234567.tmp",
+    ]
+    for name in [f".accounts.json.{gone}.01234567.tmp", *stays]:
+        accounts.with_name(name).write_bytes(b"fake-draft")
+    replace(Store(accounts))
+    assert leftovers(accounts) == sorted(stays)
+
+
+def test_a_name_that_is_taken_by_a_link_is_not_written_through(
+    accounts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    monkeypatch.setattr(os, "urandom", lambda _: b"\0\0\0\0")
+    accounts.with_name(f".accounts.json.{os.getpid()}.00000000.tmp").symlink_to(victim)
+    accounts.with_name("accounts.json.bak").symlink_to(victim)
+    with pytest.raises(errors.MachineError):
+        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".bak")
+    assert victim.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(("before", "mode"), [(0o600, "in_place"), (0o755, "file")])
+def test_on_a_mount_without_modes_the_bits_get_no_looser(
+    before: int, mode: str, accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_modes(_descriptor: int, _mode: int) -> None:
+        raise PermissionError(1, "no modes here")
+
+    def create_with_the_bits_of_the_mount(path: str) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o755)
+
+    accounts.chmod(before)
+    monkeypatch.setattr(os, "fchmod", without_modes)
+    monkeypatch.setattr(writing, "_create", create_with_the_bits_of_the_mount)
+    store = Store(accounts)
+    assert replace(store).raw == NEW
+    assert (store.mode, permissions(accounts), store.tightened) == (mode, before, False)
