@@ -34,13 +34,23 @@ class Alarm:
         self._starting = threading.Lock()
 
     def poke(self) -> None:
-        """Ask again when to ring; starts the thread when there is none yet."""
+        """Ask again when to ring; starts the thread when there is none yet.
+
+        Where no thread can be started (the interpreter is ending, or the system has none left), nothing rings.
+        """
         if self._thread is None:
             with self._starting:
-                if self._thread is None and not self._stopping:
-                    self._thread = threading.Thread(target=self._run, name="rotator-alarm", daemon=True)
-                    self._thread.start()
+                self._start()
         self._poked.set()
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopping:
+            thread = threading.Thread(target=self._run, name="rotator-alarm", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return
+            self._thread = thread
 
     def stop(self) -> None:
         """End the thread and wait for what it is doing; it does not ring again."""

@@ -31,7 +31,7 @@ class MachineClock:
 
     def now(self) -> datetime:
         """The wall clock, an aware UTC datetime."""
-        return datetime.now(UTC)
+        return datetime.now(UTC)  # noqa: TID251  this is the clock
 
     def monotonic(self) -> float:
         """Seconds since some instant; they stand still while the machine is suspended."""

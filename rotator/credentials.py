@@ -56,32 +56,42 @@ def _value(account: str, key: str, secret: Any) -> str:
         return secret
     if "env" in secret:
         value = os.environ.get(secret["env"])
-        if not value:
-            message = f"{key} of {account} is in the environment variable {secret['env']}, which is not set"
-            raise SecretMissing(message)
-        return value
-    path, pointer = os.path.expanduser(secret["file"]), secret.get("pointer", "")
+        place, trouble = f"the environment variable {secret['env']}", "which is not set"
+    else:
+        path, pointer = os.path.expanduser(secret["file"]), secret.get("pointer", "")
+        value, trouble = _in_file(path, pointer)
+        place = f"{path} at {pointer}" if pointer else path
+    if not value:
+        message = f"{key} of {account} is in {place}, {trouble}"
+        raise SecretMissing(message)
+    return value
+
+
+def _in_file(path: str, pointer: str) -> tuple[str | None, str]:
+    """What is there, or None, and what to say then.
+
+    Nothing is raised from within a handler: a parser's error holds the text that it parsed, and would hang on to ours.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
+        if not pointer:
+            return text.strip(), "which is empty"
+        return _pointed(json.loads(text), pointer), "and there is no text"
     except OSError as error:
-        message = f"{key} of {account} is in {path}, which cannot be read ({error.strerror})"
-        raise SecretMissing(message) from None
-    if not pointer:
-        return text.strip()
-    return _pointed(account, key, path, pointer, text)
+        return None, f"which cannot be read ({error.strerror})"
+    except (ValueError, RecursionError):
+        return None, "which is not JSON" if pointer else "which is not UTF-8"
 
 
-def _pointed(account: str, key: str, path: str, pointer: str, text: str) -> str:
-    """What an RFC 6901 pointer names in a JSON file."""
-    message = f"{key} of {account} is in {path} at {pointer}, and there is no text"
-    try:
-        value = json.loads(text)
-        for part in pointer.split("/")[1:]:
-            name = part.replace("~1", "/").replace("~0", "~")
-            value = value[int(name)] if isinstance(value, list) else value[name]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise SecretMissing(message) from None
-    if not isinstance(value, str):
-        raise SecretMissing(message)
-    return value
+def _pointed(value: Any, pointer: str) -> str | None:
+    """The text that an RFC 6901 pointer names, None where there is none."""
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isascii() and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value if isinstance(value, str) else None

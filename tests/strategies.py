@@ -9,9 +9,13 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from rotator.core.state import Availability, Cooldown, ModelState, Runtime, Selection, Window
+
+quick = settings(max_examples=100, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+"""For laws over whole documents: their examples are small, and to shrink one takes minutes."""
 
 JSON = Any
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -47,16 +51,24 @@ styles = st.builds(
 )
 
 names = st.one_of(
-    st.sampled_from(["a@example.com", "work", "b", "Zoë", "ключ", "日本", "a/b~c", '"', "\\", "[{", "😀", "id", "runtime"]),
-    st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=("Cs",)), min_size=1, max_size=8),
+    st.sampled_from(
+        ["a@example.com", "work", "b", "Zoë", "ключ", "日本", "a/b~c", '"', "\\", "[{", "😀", "id", "runtime"]
+    ),
+    st.text(
+        st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs"]), min_size=1, max_size=8
+    ),
     st.sampled_from(["\ud800", "x\udfff"]),
 )
-words = st.one_of(st.sampled_from(["default", "5h", "7d", "gpt-5", "claude-*", "*", "[", "}", "é", "\ud800"]), st.text(max_size=5))
+words = st.one_of(
+    st.sampled_from(["default", "5h", "7d", "gpt-5", "claude-*", "*", "[", "}", "é", "\ud800"]), st.text(max_size=5)
+)
 credentials = st.one_of(
-    st.text("abc123[]{}\"\\é", max_size=6).map("fake-".__add__),
+    st.text('abc123[]{}"\\é', max_size=6).map("fake-".__add__),
     st.just(""),
     names.map(lambda name: {"env": name}),
-    st.sampled_from([{"file": "/run/fake-secret"}, {"file": "~/x", "pointer": "/a/0"}, {"file": "x", "pointer": "", "note": 1}]),
+    st.sampled_from(
+        [{"file": "/run/fake-secret"}, {"file": "~/x", "pointer": "/a/0"}, {"file": "x", "pointer": "", "note": 1}]
+    ),
 )
 spelled = st.sampled_from(
     ["0", "-0", "1", "1e5", "1E+5", "1.0", "0.50", "-1.5e-3", "1e400", "-1e400", "12345678901234567890123", "9" * 400]
@@ -66,7 +78,9 @@ anything = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(words, inner, max_size=3)),
     max_leaves=6,
 )
-unknown = st.dictionaries(st.sampled_from(["note", "x-extra", "_comment", "ключ", "", "quota", "\udc00"]), anything, max_size=2)
+unknown = st.dictionaries(
+    st.sampled_from(["note", "x-extra", "_comment", "ключ", "", "quota", "\udc00"]), anything, max_size=2
+)
 fractions = st.one_of(st.sampled_from([0, 1, 0.5, 0.63, Spelled("5e-1"), Spelled("1.0")]), st.floats(0, 1))
 counts = st.one_of(st.integers(0, 20), st.sampled_from([Spelled("3.0"), Spelled("1e1"), 2**53, 2**63]))
 secs = st.one_of(st.sampled_from([0, 0.0, 30, 18000, 0.25]), st.floats(0, 1e7))
@@ -87,7 +101,9 @@ times = st.one_of(
     st.builds(_text_time, milliseconds, st.sampled_from([0, 0, 0, 2, -8])),
     milliseconds,
     milliseconds.map(lambda ms: ms // 1000),
-    st.sampled_from(["0001-01-01T00:00:00Z", "2026-11-20 10:00:00", "2026-11-20t10:00:00z", 0, "9999-12-31T23:59:59.999999Z"]),
+    st.sampled_from(
+        ["0001-01-01T00:00:00Z", "2026-11-20 10:00:00", "2026-11-20t10:00:00z", 0, "9999-12-31T23:59:59.999999Z"]
+    ),
 )
 
 
@@ -108,7 +124,11 @@ def _some(known: dict[str, st.SearchStrategy[JSON]], most: int = 6) -> st.Search
     return build()
 
 
-_cooldown = {"cooldown_until": times, "cooldown_at": times, "cooldown_source": st.sampled_from(["reset", "default", "", "new"])}
+_cooldown = {
+    "cooldown_until": times,
+    "cooldown_at": times,
+    "cooldown_source": st.sampled_from(["reset", "default", "", "new"]),
+}
 _held = {"held": st.booleans(), "held_until": times, "held_at": times, "released_at": times, "quota_left_at": times}
 _cooldowns = {"cooldowns": st.lists(_some({"until": times, "at": times, "source": words}), max_size=2)}
 _window = _some(
@@ -147,7 +167,7 @@ runtimes = _some(
         **_held,
         **_cooldowns,
         **_windows,
-        "rev": counts,
+        "rev": st.integers(0, 10**6),
         "last_active_at": times,
         "banned": st.booleans(),
         "restricted": st.booleans(),
@@ -261,16 +281,15 @@ def as_bytes(document: JSON, style: Style) -> bytes:
     return style.mark + (written(document, style) + style.end).encode()
 
 
-PLAIN = Style("  ", "\n", b"", ": ", ",", False, "\n")  # noqa: FBT003
+PLAIN = Style("  ", "\n", b"", ": ", ",", False, "\n")
 
 files = st.builds(as_bytes, documents(), styles)
 """Bytes of valid documents of versions 1 and 2, with and without runtime, laid out in every way."""
 
 _odd = [None, True, False, 0, -1, 1, 2, 3, 1.5, 2**63 + 1, "", "x", "a\n", "\x7f", "2026-11-20", "2026-11-20T10:00:00Z"]
-oddities = st.sampled_from(
-    [*_odd, Spelled("1e400"), Spelled("2.0"), [], [""], ["x"], [[]], {}, {"env": ""}, {"env": "X", "file": 1}]
-    + [{"file": "x", "pointer": "a"}, {"file": "x", "pointer": "\n"}, {"pointer": ""}, {"x": {}}, {"x": None}]
-)
+_odd_parts = [[], [""], ["x"], [[]], {}, {"x": {}}, {"x": None}, {"env": ""}, {"env": "X", "file": 1}]
+_odd_files = [{"file": "x", "pointer": "a"}, {"file": "x", "pointer": "\n"}, {"pointer": ""}]
+oddities = st.sampled_from([*_odd, Spelled("1e400"), Spelled("2.0"), *_odd_parts, *_odd_files])
 """Values that are right in few places."""
 
 
@@ -306,7 +325,10 @@ def mutated(draw: st.DrawFn, document: st.SearchStrategy[JSON] | None = None) ->
     value = draw(documents() if document is None else document)
     path = draw(st.sampled_from(_paths(value)))
     if isinstance(value, dict) and draw(st.integers(0, 3)) == 0:
-        return {**value, "policy": {draw(st.sampled_from(["recheck", "selector", "sessions_max", "x"])): draw(oddities)}}
+        return {
+            **value,
+            "policy": {draw(st.sampled_from(["recheck", "selector", "sessions_max", "x"])): draw(oddities)},
+        }
     return _changed(value, path, draw(st.one_of(oddities, oddities, st.just(_GONE))))
 
 
@@ -320,11 +342,20 @@ def _sorted_cooldowns(found: list[Cooldown]) -> tuple[Cooldown, ...]:
     return tuple(sorted(found, key=lambda c: (-c.until, c.at, c.source)))
 
 
-def _window_values(name: str) -> st.SearchStrategy[Window]:
-    lengths, counted = st.one_of(st.none(), secs.map(float)), st.integers(0, 10**9)
-    capacity, kinds = st.one_of(st.none(), st.integers(1, 10**9)), st.sampled_from([None, "fixed", "bucket"])
-    seen = instants
-    return st.builds(Window, st.just(name), _part, _told, lengths, seen, seen, counted, capacity, kinds)
+@st.composite
+def _window_values(draw: st.DrawFn, name: str) -> Window:
+    reset = draw(_told)
+    return Window(
+        name,
+        draw(_part),
+        reset,
+        draw(st.one_of(st.none(), secs.map(float))),
+        draw(_seen),
+        0.0 if reset is None else draw(_seen),
+        draw(st.integers(0, 10**9)),
+        draw(st.one_of(st.none(), st.integers(1, 10**9))),
+        draw(st.sampled_from([None, "fixed", "bucket"])),
+    )
 
 
 cooldown_values = st.lists(
@@ -371,7 +402,9 @@ runtime_values = st.builds(
     quota_left_at=_seen,
     windows=window_values,
     availability=st.one_of(st.none(), st.builds(Availability, st.booleans(), _seen, _keys)),
-    selected=st.one_of(st.none(), st.builds(Selection, st.one_of(st.none(), names), _seen, _keys, st.one_of(st.none(), names))),
+    selected=st.one_of(
+        st.none(), st.builds(Selection, st.one_of(st.none(), names), _seen, _keys, st.one_of(st.none(), names))
+    ),
     sessions=st.dictionaries(_keys, instants, max_size=2),
     models=st.dictionaries(st.one_of(_keys, st.just("\ud800")), model_values, max_size=2),
 )

@@ -14,9 +14,7 @@ _SOFT = ("reset", "default")
 """Sources of cooldowns that a reading with quota left ends; what a provider or a person said, only a success ends."""
 
 
-def joined(
-    cooldowns: tuple[Cooldown, ...], new: Cooldown, ended: float, soft_ended: float
-) -> tuple[Cooldown, ...]:
+def joined(cooldowns: tuple[Cooldown, ...], new: Cooldown, ended: float, soft_ended: float) -> tuple[Cooldown, ...]:
     """The cooldowns that can still decide, the one that ends last first; ``ended`` and ``soft_ended`` are ends so far."""
     if new.at <= ended or (new.source in _SOFT and new.at <= soft_ended):
         return cooldowns
@@ -35,8 +33,7 @@ def _outlasts(one: Cooldown, other: Cooldown) -> bool:
 
 
 def without(cooldowns: tuple[Cooldown, ...], at: float, *, soft_only: bool = False) -> tuple[Cooldown, ...]:
-    if not cooldowns:
-        return cooldowns
+    """Those learned after ``at``, and with ``soft_only`` the hard ones too; the same tuple when that is all of them."""
     kept = tuple([c for c in cooldowns if c.at > at or (soft_only and c.source not in _SOFT)])
     return cooldowns if len(kept) == len(cooldowns) else kept
 

@@ -12,7 +12,7 @@ from rotator.core.state import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rotator.core.state import Account, Policy
+    from rotator.core.state import Account
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _BLOCKS = {
@@ -78,18 +78,18 @@ def summary(account: Account, model: str, now: float) -> str:
     """What is known of an account for a model, in one line: ``63 % left, resets 10:40Z, last success 2 min ago``."""
     state, runtime = account.state(model), account.runtime
     left, reset = _binding(account, model, now)
-    parts = []
-    if runtime.blocked_reason:
-        parts.append(runtime.blocked_reason)
-    for cooldowns in (runtime.cooldowns, state.cooldowns):
-        if cooldowns and cooldowns[0].until > now:
-            parts.append(f"cools down until {clock(cooldowns[0].until, now)} ({cooldowns[0].source})")
+    parts = [runtime.blocked_reason] if runtime.blocked_reason else []
+    parts += [
+        f"cools down until {clock(cooldowns[0].until, now)} ({cooldowns[0].source})"
+        for cooldowns in (runtime.cooldowns, state.cooldowns)
+        if cooldowns and cooldowns[0].until > now
+    ]
     if left is not None:
         parts.append(f"{percent(left)} left")
     if reset is not None:
         parts.append(f"resets {clock(reset, now)}")
     if state.consecutive_429:
-        parts.append(f"429 × {state.consecutive_429}")
+        parts.append(f"429 × {state.consecutive_429}")  # noqa: RUF001  for people
     if state.last_success_at:
         parts.append(f"last success {duration(now - state.last_success_at)} ago")
     return ", ".join(parts) or "nothing known yet"
@@ -99,7 +99,7 @@ def chosen(account: Account, model: str, now: float) -> str:
     """Why an account can serve: ``b@example.com: 63 % left, resets in 40 min``."""
     left, reset = _binding(account, model, now)
     if left is None:
-        return f"{account.name}: nothing known yet" if not account.state(model).last_success_at else f"{account.name}: ready"
+        return f"{account.name}: {'ready' if account.state(model).last_success_at else 'nothing known yet'}"
     until = f", resets in {duration(reset - now)}" if reset is not None else ""
     return f"{account.name}: {percent(left)} left{until}"
 

@@ -16,6 +16,10 @@ _MILLISECONDS_ABOVE = 1e11
 _LATEST = 253_402_300_799.0
 """The last second of the year 9999, the end of RFC 3339."""
 
+_texts: dict[float, str] = {}
+"""Instants as they were last written: within one document most of them stand several times."""
+_TEXTS_MAX = 4096
+
 
 def parse(value: Any) -> float | None:
     """Epoch seconds of an RFC 3339 text, or of a number of epoch seconds or milliseconds; None when it is neither.
@@ -50,10 +54,15 @@ def rfc3339(seconds: float) -> str:
     >>> rfc3339(1795168800.0), rfc3339(1795168800.25)
     ('2026-11-20T10:00:00Z', '2026-11-20T10:00:00.250Z')
     """
-    instant = datetime.fromtimestamp(min(max(seconds, 0.0), _LATEST), UTC)
-    micros = instant.microsecond
-    spec = "seconds" if not micros else "milliseconds" if micros % 1000 == 0 else "microseconds"
-    return instant.isoformat(timespec=spec)[:-6] + "Z"
+    text = _texts.get(seconds)
+    if text is None:
+        instant = datetime.fromtimestamp(min(max(seconds, 0.0), _LATEST), UTC)
+        micros = instant.microsecond
+        spec = "seconds" if not micros else "milliseconds" if micros % 1000 == 0 else "microseconds"
+        if len(_texts) >= _TEXTS_MAX:
+            _texts.clear()
+        text = _texts[seconds] = instant.isoformat(timespec=spec)[:-6] + "Z"
+    return text
 
 
 def aware(seconds: float) -> datetime:

@@ -5,6 +5,7 @@ Refuses: what a fact changes (``transitions``), the file itself.
 
 from __future__ import annotations
 
+from rotator.core.instants import tidy
 from rotator.core.signals import QuotaObserved, Rotated, SessionPlaced, Succeeded
 from rotator.core.windows import shows_quota
 
@@ -15,61 +16,108 @@ if TYPE_CHECKING:
     from rotator.core.signals import Signal
     from rotator.core.state import Pool
 
-_COMMUTING = (QuotaObserved, Succeeded, SessionPlaced, Rotated)
-_LOOK_BACK = 8
+    Slot = tuple[type, object]
 
 
 class Pending:
-    """Facts in order of arrival, by account; those that a later one makes needless are let go.
+    """Facts in order of arrival; those that a later one of the same account makes needless are let go.
 
-    So a pool that cannot be written holds a bounded number of facts, however many requests it serves.
+    So a pool that cannot be written holds no more successes, readings, placements and rotations than there are models,
+    windows and sessions, however many requests it serves; refusals and what people say are all kept. Replaying what is
+    held gives what replaying everything gives, except for ``spent_tokens`` of a window whose reading is newer than
+    requests that arrive after it: the tokens of successes that became one are charged at the instant of the last.
     """
 
     def __init__(self, signals: Iterable[Signal] = ()) -> None:
-        self._by_account: dict[str, list[Signal]] = {}
+        self._facts: dict[int, Signal] = {}
+        self._slots: dict[str, dict[Slot, list[int]]] = {}
+        self._arrived = 0
         self.add(signals)
 
     def add(self, signals: Iterable[Signal]) -> None:
         """Take facts in."""
         for signal in signals:
-            held = self._by_account.setdefault(signal.account, [])
-            for back in range(1, min(len(held), _LOOK_BACK) + 1):
-                if not isinstance(held[-back], _COMMUTING):
-                    break
-                if absorbs(signal, held[-back]):
-                    del held[-back]
-                    break
-            held.append(signal)
+            slot, kept = _slot(signal), signal
+            slots = self._slots.setdefault(signal.account, {})
+            if slot is None:
+                slots.clear()
+            else:
+                numbers = slots.setdefault(slot, [])
+                both = self._both(slots, numbers[-1], self._arrived, signal) if numbers else None
+                if both is not None:
+                    kept = both
+                    del self._facts[numbers.pop()]
+                    if slot[0] is QuotaObserved:
+                        self._close_up(slots)
+                numbers.append(self._arrived)
+            self._facts[self._arrived] = kept
+            self._arrived += 1
+
+    def _close_up(self, slots: dict[Slot, list[int]]) -> None:
+        """Make one of neighbouring successes of each model, where the reading that parted them is gone."""
+        for slot, numbers in slots.items():
+            for place in range(len(numbers) - 1 if slot[0] is Succeeded else 0, 0, -1):
+                earlier, later = numbers[place - 1], numbers[place]
+                both = self._both(slots, earlier, later, self._facts[later])
+                if both is not None:
+                    self._facts[later] = both
+                    del self._facts[earlier], numbers[place - 1]
+
+    def _both(self, slots: dict[Slot, list[int]], earlier: int, later: int, signal: Signal) -> Signal | None:
+        """The fact that says what two say, by their numbers; None when that takes both."""
+        was = self._facts[earlier]
+        if type(was) is Succeeded and was.tokens:
+            readings = [numbers for slot, numbers in slots.items() if slot[0] is QuotaObserved]
+            if any(earlier < number < later for numbers in readings for number in numbers):
+                return None
+        return merged(signal, was)
 
     def __iter__(self) -> Iterator[Signal]:
-        for held in self._by_account.values():
-            yield from held
+        return iter(list(self._facts.values()))
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_account.values()))
-
-    def __bool__(self) -> bool:
-        return bool(self._by_account)
+        return len(self._facts)
 
 
-def absorbs(later: Signal, earlier: Signal) -> bool:
-    """Whether replaying only the later of two neighbouring facts gives what replaying both gives."""
-    if type(later) is not type(earlier) or later.account != earlier.account or later.at < earlier.at:
-        return False
+def _slot(signal: Signal) -> Slot | None:
+    """What a later fact must share to stand for this one too; None for a fact that parts what comes before and after."""
+    if type(signal) is Succeeded:
+        return Succeeded, signal.model
+    if type(signal) is QuotaObserved:
+        return QuotaObserved, (signal.model, frozenset([w.name for w in signal.windows]))
+    if type(signal) is SessionPlaced:
+        return SessionPlaced, signal.session
+    return (Rotated, None) if type(signal) is Rotated else None
+
+
+def merged(later: Signal, earlier: Signal) -> Signal | None:
+    """The one fact whose replay gives what replaying two of the same slot gives; None when there is none."""
+    if tidy(later.at) < tidy(earlier.at):
+        return None
     if type(later) is Succeeded and type(earlier) is Succeeded:
-        return later.model == earlier.model and earlier.tokens == 0
+        return later.replace(tokens=earlier.tokens + later.tokens) if earlier.tokens else later
     if type(later) is QuotaObserved and type(earlier) is QuotaObserved:
-        known = {w.name: w for w in later.windows if w.remaining_fraction is not None and w.reset_time is not None}
-        return (
-            later.model == earlier.model
-            and all(w.name in known and w.length_secs in (None, known[w.name].length_secs) for w in earlier.windows)
-            and shows_quota(later.windows)
-        )
-    if type(later) is Rotated:
-        return True
-    if type(later) is SessionPlaced and type(earlier) is SessionPlaced:
-        return later.session == earlier.session
-    return False
+        return later if _covers(later, earlier) else None
+    return later
+
+
+def _covers(later: QuotaObserved, earlier: QuotaObserved) -> bool:
+    """Whether a newer reading tells all that an older one of the same windows told, and ends what that ended."""
+    if tidy(later.at) == tidy(earlier.at) or (_ends(earlier) and not _ends(later)):
+        return False
+    known = {w.name: w for w in later.windows}
+    return all(
+        (w.remaining_fraction is None or known[w.name].remaining_fraction is not None)
+        and (w.reset_time is None or known[w.name].reset_time is not None)
+        and (w.length_secs is None or w.length_secs <= (known[w.name].length_secs or 0.0))
+        and (w.kind is None or known[w.name].kind is not None)
+        for w in earlier.windows
+    )
+
+
+def _ends(reading: QuotaObserved) -> bool:
+    """Whether it ends cooldowns that were only guessed."""
+    return shows_quota(reading.windows) and not reading.with_refusal
 
 
 def rebase(known: Pool, read: Pool, pending: Iterable[Signal], read_at: float) -> tuple[Pool, Pending, bool]:

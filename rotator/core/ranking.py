@@ -15,10 +15,17 @@ from rotator.core.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rotator.core.scorer import Tier
     from rotator.core.state import Pool
+
+    Ready = tuple[Tier, float, int, int]
+    Waiting = tuple[float, int, int]
+
+
+_SLACK = 64
+"""Entries that are out of date and may lie in a heap, besides as many as there are accounts, before it is swept."""
 
 
 class Choice(Value):
@@ -79,18 +86,21 @@ class Ranking:
     def home(self, index: int) -> Choice | None:
         """The choice of that account for a session that lives there, or None when it must move."""
         top = self._top()
+        if top is None:
+            heeded = self.choose().probes
+            return None if heeded or self._without_probes is None else self._without_probes.home(index)
         standing = self._standings[index]
-        if top is None or standing is None or not self._ready[index] or standing.tier != top[0]:
+        if standing is None or not self._ready[index] or standing.tier != top[0]:
             return None
-        return Choice(index, "sticky_session")
+        return Choice(index, "sticky_session", probes=self._probes)
 
     def _rebuild(self, pool: Pool) -> None:
         size = len(pool)
         self._standings: list[Standing | None] = [None] * size
         self._ready = [False] * size
         self._version = [0] * size
-        self._best: list[tuple[Tier, float, int, int]] = []
-        self._waiting: list[tuple[float, int, int]] = []
+        self._best: list[Ready] = []
+        self._waiting: list[Waiting] = []
         self._counts: dict[Tier, list[int]] = {}
         self._total = self._guarded = self._unprobed = 0
         push_ready, push_waiting = self._best.append, self._waiting.append
@@ -102,12 +112,18 @@ class Ranking:
 
     def _appraise(self, index: int) -> Standing:
         pool = self._pool
-        assert pool is not None  # noqa: S101  follow() came first
+        assert pool is not None
         account = pool.at(index)
         flying = self._in_flight.get(account.name, 0) if self._in_flight else 0
         return appraise(account, self.model, self._now, self._scored_at, pool.policy, flying, probes=self._probes)
 
-    def _enter(self, index: int, standing: Standing, push_ready, push_waiting) -> None:  # type: ignore[no-untyped-def]
+    def _enter(
+        self,
+        index: int,
+        standing: Standing,
+        push_ready: Callable[[Ready], None],
+        push_waiting: Callable[[Waiting], None],
+    ) -> None:
         self._standings[index] = standing
         version = self._version[index]
         self._guarded += standing.guarded
@@ -140,22 +156,26 @@ class Ranking:
         self._enter(
             index, self._appraise(index), lambda entry: heappush(best, entry), lambda entry: heappush(waiting, entry)
         )
-        if len(best) > 2 * len(self._ready) + 64:
-            self._best = [entry for entry in best if entry[3] == self._version[entry[2]] and self._ready[entry[2]]]
+        most = 2 * len(self._ready) + _SLACK
+        if len(best) > most:
+            self._best = [entry for entry in best if entry[3] == self._version[entry[2]]]
             heapify(self._best)
+        if len(waiting) > most:
+            self._waiting = [entry for entry in waiting if entry[2] == self._version[entry[1]]]
+            heapify(self._waiting)
 
-    def _top(self) -> tuple[Tier, float, int, int] | None:
+    def _top(self) -> Ready | None:
         best = self._best
         while best:
             _, _, index, version = best[0]
-            if version == self._version[index] and self._ready[index]:
+            if version == self._version[index]:
                 return best[0]
             heappop(best)
         return None
 
     def _decide(self) -> Choice:
         pool = self._pool
-        assert pool is not None  # noqa: S101
+        assert pool is not None
         while self._waiting and self._waiting[0][2] != self._version[self._waiting[0][1]]:
             heappop(self._waiting)
         wake_at = self._waiting[0][0] if self._waiting else NEVER
@@ -170,7 +190,7 @@ class Ranking:
             return Choice(None, None, wake_at, None, self._probes)
         tier, _, best, _ = top
         ready, usable = self._counts[tier]
-        active = pool.index(pool.active) if pool.active is not None else None
+        active = pool.index(pool.active) if pool.active is not None and pool.active in pool else None
         index, reason, shadow = self._pick(pool, tier, best, active, usable)
         if tier[0]:
             reason = "emergency"
@@ -186,16 +206,14 @@ class Ranking:
         self._without_probes.follow(pool, self._now, self._in_flight, None)
         return self._without_probes.choose()
 
-    def _pick(
-        self, pool: Pool, tier: Tier, best: int, active: int | None, usable: int
-    ) -> tuple[int, str, int | None]:
+    def _pick(self, pool: Pool, tier: Tier, best: int, active: int | None, usable: int) -> tuple[int, str, int | None]:
         selector = pool.policy.selector
         if selector == "chain":
             return self._chain(pool, tier), "chain", None
         scored, reason = best, "best_score"
         if active is not None and active != best and self._ready[active]:
             holder, challenger = self._standings[active], self._standings[best]
-            assert holder is not None and challenger is not None  # noqa: S101, PT018
+            assert holder is not None and challenger is not None  # noqa: PT018
             if holder.tier == tier and challenger.total <= holder.total + pool.policy.hysteresis:
                 scored, reason = active, "hysteresis"
         if selector == "score" and usable:

@@ -55,7 +55,7 @@ class Standing(Value):
     guarded: bool
 
 
-def appraise(
+def appraise(  # noqa: PLR0917  called for every account of a pool: positions are cheap
     account: Account,
     model: str,
     now: float,
@@ -120,7 +120,7 @@ def confidence(account: Account, model: str, at: float, policy: Policy) -> float
     if not seen_at:
         return 0.0
     learned = 1.0 if state.confidence is None else state.confidence
-    value = learned * 0.5 ** (max(at - seen_at, 0.0) / policy.confidence_half_life)
+    value: float = learned * 0.5 ** (max(at - seen_at, 0.0) / policy.confidence_half_life)
     if any(window.reset_time is not None and seen_at <= window.reset_time <= at for window in windows):
         value *= _AFTER_RESET
     return value
@@ -155,7 +155,9 @@ def _observed_at(account: Account, state: ModelState, windows: tuple[Window, ...
 def _half_open(account: Account, state: ModelState) -> bool:
     """Whether its last news was a refusal: one request finds out, before many are sent."""
     runtime = account.runtime
-    return bool(state.consecutive_429 or runtime.consecutive_failures or runtime.consecutive_401)
+    return bool(
+        state.consecutive_429 or runtime.consecutive_failures or runtime.consecutive_401 or runtime.consecutive_403
+    )
 
 
 def _price(windows: tuple[Window, ...], at: float, policy: Policy) -> float:

@@ -6,6 +6,8 @@ Refuses: changing the pool (taking a choice is a ``Rotated`` signal), any clock.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rotator.core.instants import aware
 from rotator.core.ranking import Choice, Ranking
 from rotator.core.scorer import Score, Tier, appraise, confidence, score_of
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from rotator.core.scorer import Standing
     from rotator.core.state import Account, Pool
 
+_SESSION_NOTE_SECS = 60.0
+"""A session that stays where it is is noted at most this often; its time to live is far longer."""
 _TOLD = 3
 """Accounts named in an explanation: the chosen one and two others say enough."""
 
@@ -50,7 +55,7 @@ class Outcome:
     __match_args__: tuple[str, ...] = ()
     outcome = ""
 
-    def __init__(  # noqa: PLR0913  everything that the decision was made from
+    def __init__(  # noqa: PLR0917  all that the decision was made from
         self,
         pool: Pool,
         model: str,
@@ -116,7 +121,7 @@ class Outcome:
         """The decision in one line."""
         raise NotImplementedError
 
-    def _standing(self, account: Account):  # type: ignore[no-untyped-def]
+    def _standing(self, account: Account) -> Standing:
         return appraise(
             account,
             self.model,
@@ -128,7 +133,7 @@ class Outcome:
         )
 
     def _candidate(self, account: Account, best: Account | None) -> Candidate:
-        from rotator.core.explain import summary  # noqa: PLC0415  words are for those who ask
+        from rotator.core.explain import summary
 
         standing = self._standing(account)
         ready = standing.blocked_by is None
@@ -153,7 +158,7 @@ class Outcome:
 
     def _others(self, most: int) -> list[str]:
         """Why those that were not chosen were not, the first few in words."""
-        from rotator.core.explain import blocked  # noqa: PLC0415
+        from rotator.core.explain import blocked
 
         told: list[str] = []
         for account in self.pool:
@@ -192,6 +197,13 @@ class Selected(Outcome):
         """Whether the chosen account is a last resort."""
         return self._chosen.emergency
 
+    def must_note(self, session: str | None) -> bool:
+        """Whether taking this choice places the session anew, or was last noted too long ago."""
+        if session is None:
+            return False
+        noted = self._chosen.runtime.sessions.get(session, 0.0)
+        return self.selection_reason != "sticky_session" or self.decided - noted >= _SESSION_NOTE_SECS
+
     @property
     def shadow(self) -> str | None:
         """What the scorer would have picked, with the selector ``shadow``."""
@@ -200,7 +212,7 @@ class Selected(Outcome):
     @property
     def explanation(self) -> str:
         """The decision in one line."""
-        from rotator.core.explain import chosen  # noqa: PLC0415
+        from rotator.core.explain import chosen
 
         return "; ".join([chosen(self._chosen, self.model, self.decided), *self._others(_TOLD - 1)])
 
@@ -214,13 +226,15 @@ class Parked(Outcome):
 
     @property
     def wake_at(self) -> datetime:
-        """The earliest instant at which an account can serve."""
-        return aware(max(self._choice.wake_at, self.decided))
+        """The earliest instant at which an account can serve, to the microsecond and never before it."""
+        wake_at = max(self._choice.wake_at, self.decided)
+        instant = aware(wake_at)
+        return instant if instant.timestamp() >= wake_at else instant + timedelta(microseconds=1)
 
     @property
     def explanation(self) -> str:
         """The decision in one line."""
-        from rotator.core.explain import duration  # noqa: PLC0415
+        from rotator.core.explain import duration
 
         wait = duration(self._choice.wake_at - self.decided)
         return "; ".join([f"nobody is ready for {self.model}, the first will be in {wait}", *self._others(_TOLD)])
@@ -236,11 +250,13 @@ class Unavailable(Outcome):
     @property
     def reason(self) -> str:
         """Who is out and what a person can do about it."""
-        from rotator.core.explain import remedy  # noqa: PLC0415
+        from rotator.core.explain import remedy
 
         out = [c.blocked_by or "" for c in self.candidates]
         if not out:
-            return f"no account is there for {self.model}: add one to the file" + (" with that tag" if self._tags else "")
+            return f"no account is there for {self.model}: add one to the file" + (
+                " with that tag" if self._tags else ""
+            )
         told = "; ".join(self._others(_TOLD)) + ("" if len(out) <= _TOLD else f"; and {len(out) - _TOLD} more")
         return f"no account can serve {self.model}: {told}. To do: {remedy(out)}"
 
@@ -250,7 +266,7 @@ class Unavailable(Outcome):
         return self.reason
 
 
-def outcome_of(
+def outcome_of(  # noqa: PLR0917  as above
     pool: Pool, model: str, now: float, tags: tuple[str, ...], in_flight: Mapping[str, int], choice: Choice
 ) -> Selected | Parked | Unavailable:
     """The value that stands for a ranking's choice."""

@@ -55,6 +55,10 @@ class Window(Value):
         left = self.left()
         return left is not None and left <= policy.exhausted_below
 
+    def back_at(self, policy: Policy) -> float:
+        """When there is quota again, once it is exhausted; a guess where the reset is not known."""
+        return self.updated_at + policy.default_cooldown if self.reset_time is None else self.reset_time
+
 
 class Cooldown(Value):
     """A block that was learned at one instant and ends at another; ``source`` says from what."""
@@ -137,6 +141,13 @@ class Runtime(Value):
         """When the account last served any model."""
         return max([state.last_success_at for state in self.models.values()], default=0.0)
 
+    def probe_ends_at(self, policy: Policy) -> float:
+        """When a failed probe no longer counts; 0.0 without one, or when the account has served since."""
+        seen = self.availability
+        if seen is None or seen.ok or seen.checked_at <= self.last_success_at():
+            return 0.0
+        return seen.checked_at + policy.probe_ttl
+
 
 UNKNOWN = Runtime()
 
@@ -162,7 +173,7 @@ class Account(Value):
             if pattern in ("*", model):
                 return True
             if "*" in pattern or "?" in pattern or "[" in pattern:
-                from fnmatch import fnmatchcase  # noqa: PLC0415  pulls in re, which a pool without globs never needs
+                from fnmatch import fnmatchcase
 
                 if fnmatchcase(model, pattern):
                     return True
@@ -209,21 +220,10 @@ class Account(Value):
                 ready, why = cooldowns[0].until, "cooldown"
         for windows in (runtime.windows, state.windows):
             for window in windows:
-                if window.exhausted(policy):
-                    reset = window.reset_time
-                    if reset is None:
-                        reset = window.updated_at + policy.default_cooldown
-                    if reset > ready:
-                        ready, why = reset, "quota"
-        seen = runtime.availability
-        if (
-            probes
-            and seen is not None
-            and not seen.ok
-            and seen.checked_at + policy.probe_ttl > ready
-            and seen.checked_at > runtime.last_success_at()
-        ):
-            ready, why = seen.checked_at + policy.probe_ttl, "unavailable"
+                if window.exhausted(policy) and window.back_at(policy) > ready:
+                    ready, why = window.back_at(policy), "quota"
+        if probes and runtime.probe_ends_at(policy) > ready:
+            ready, why = runtime.probe_ends_at(policy), "unavailable"
         return ready, why
 
     def next_ready_at(self, policy: Policy) -> float:
@@ -245,6 +245,8 @@ class Pool:
 
     __slots__ = ("_chunks", "_index", "active", "policy")
 
+    _chunks: tuple[tuple[Account, ...], ...]
+    _index: dict[str, int]
     active: str | None
     policy: Policy
 

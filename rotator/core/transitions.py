@@ -57,12 +57,12 @@ def apply(pool: Pool, signal: Signal) -> Pool:
         return pool
     runtime = pool.account(signal.account).runtime
     after = _RULES[type(signal)](runtime, signal, pool.policy)
-    if after is not runtime:
+    if after is not runtime and after != runtime:
         pool = pool.with_runtime(signal.account, after)
     if type(signal) is Rotated and pool.active != signal.account:
         now_active = pool.active
         known = now_active is not None and now_active in pool
-        if not known or pool.account(str(now_active)).runtime.last_active_at <= signal.at:
+        if not known or pool.account(str(now_active)).runtime.last_active_at <= tidy(signal.at):
             pool = pool.with_active(signal.account)
     return pool
 
@@ -75,7 +75,10 @@ def replay(pool: Pool, signals: Iterable[Signal]) -> Pool:
 
 
 def significant(before: Runtime, after: Runtime, model: str | None) -> bool:
-    """Whether a change is worth an early write: readiness or a hard state differs for the account or this model."""
+    """Whether a change is worth an early write: readiness or a hard state differs for the account or this model.
+
+    ``model`` None is every model.
+    """
     if before is after:
         return False
     if (before.cooldowns, before.held, before.held_until, before.banned, before.restricted, before.auth_failed) != (
@@ -84,12 +87,14 @@ def significant(before: Runtime, after: Runtime, model: str | None) -> bool:
         return True
     if spent(before.windows) != spent(after.windows):
         return True
-    was = before.models.get(model or "", UNKNOWN_MODEL)
-    now = after.models.get(model or "", UNKNOWN_MODEL)
-    return was is not now and (
-        (was.cooldowns, was.held, was.held_until) != (now.cooldowns, now.held, now.held_until)
-        or spent(was.windows) != spent(now.windows)
-    )
+    for name in after.models if model is None else (model,):
+        was, now = before.models.get(name, UNKNOWN_MODEL), after.models.get(name, UNKNOWN_MODEL)
+        if was is not now and (
+            (was.cooldowns, was.held, was.held_until) != (now.cooldowns, now.held, now.held_until)
+            or spent(was.windows) != spent(now.windows)
+        ):
+            return True
+    return False
 
 
 def _with_model(runtime: Runtime, model: str, state: ModelState, **changes: Any) -> Runtime:
@@ -98,14 +103,14 @@ def _with_model(runtime: Runtime, model: str, state: ModelState, **changes: Any)
     return runtime.replace(models=models, **changes)
 
 
-def _quota_observed(runtime: Runtime, news: QuotaObserved, _policy: Policy) -> Runtime:
+def _quota_observed(runtime: Runtime, news: QuotaObserved, policy: Policy) -> Runtime:
     at = tidy(news.at)
     holder: Runtime | ModelState = runtime if news.model is None else runtime.models.get(news.model, UNKNOWN_MODEL)
     left_at, cooldowns = holder.quota_left_at, holder.cooldowns
     if shows_quota(news.windows) and not news.with_refusal:
         left_at = max(left_at, at)
         cooldowns = without(cooldowns, at, soft_only=True)
-    windows = observed(holder.windows, news.windows, at)
+    windows = observed(holder.windows, news.windows, at, max(holder.released_at, runtime.released_at), policy)
     if isinstance(holder, Runtime):
         return holder.replace(windows=windows, cooldowns=cooldowns, quota_left_at=left_at)
     newest = at >= holder.updated_at
@@ -139,17 +144,21 @@ def _succeeded(runtime: Runtime, news: Succeeded, _policy: Policy) -> Runtime:
     return _with_model(runtime, news.model, after, **changes)
 
 
+def _ended(runtime: Runtime, state: ModelState | None = None) -> float:
+    """The latest end of refusals of the model, or else of the account: what was learned by then is over."""
+    success_at = runtime.last_success_at() if state is None else max(state.last_success_at, state.released_at)
+    return max(success_at, runtime.released_at)
+
+
 def _cooled(
     runtime: Runtime, model: str | None, cooldown: Cooldown, state: ModelState | None = None, **changes: Any
 ) -> Runtime:
     """The runtime with a cooldown at the scope of ``model``; ``state`` is the model's state if that changed too."""
     if model is None:
-        ended = max(runtime.last_success_at(), runtime.released_at)
-        changes["cooldowns"] = joined(runtime.cooldowns, cooldown, ended, runtime.quota_left_at)
+        changes["cooldowns"] = joined(runtime.cooldowns, cooldown, _ended(runtime), runtime.quota_left_at)
         return runtime.replace(**changes)
     state = state or runtime.models.get(model, UNKNOWN_MODEL)
-    ended = max(state.last_success_at, state.released_at, runtime.released_at)
-    cooldowns = joined(state.cooldowns, cooldown, ended, state.quota_left_at)
+    cooldowns = joined(state.cooldowns, cooldown, _ended(runtime, state), state.quota_left_at)
     return _with_model(runtime, model, state.replace(cooldowns=cooldowns), **changes)
 
 
@@ -158,7 +167,7 @@ def _rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtim
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     delay, source = news.retry_delay_secs, news.source
     count, changes = state.consecutive_429, {"last_429_at": max(at, state.last_429_at)}
-    if at > max(state.last_success_at, state.released_at) and not covers(at, runtime.cooldowns, state.cooldowns):
+    if at > _ended(runtime, state) and not covers(at, runtime.cooldowns, state.cooldowns):
         count += 1
     if delay is not None and at >= state.last_429_at:
         changes["last_retry_delay_secs_raw"] = delay
@@ -183,7 +192,7 @@ def _server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runt
     at = tidy(news.at)
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     count = runtime.consecutive_failures
-    if at > runtime.last_success_at() and not covers(at, state.cooldowns):
+    if at > _ended(runtime) and not covers(at, state.cooldowns):
         count += 1
     delay, source = news.retry_delay_secs, "retry-after"
     if delay is None:
@@ -195,7 +204,7 @@ def _server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runt
 
 def _auth_refused(runtime: Runtime, news: AuthRefused, policy: Policy) -> Runtime:
     at = tidy(news.at)
-    if at <= max(runtime.last_success_at(), runtime.released_at):
+    if at <= _ended(runtime):
         return runtime
     count = runtime.consecutive_401 + (0 if covers(at, runtime.cooldowns) else 1)
     delay = _ladder(policy.auth_cooldown, _AUTH_GROWTH, count, policy.auth_cooldown_max)
@@ -209,11 +218,11 @@ def _refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
     at = tidy(news.at)
     if news.model is not None:
         state = runtime.models.get(news.model, UNKNOWN_MODEL)
-        count = state.consecutive_429 + (0 if covers(at, state.cooldowns) else 1)
+        count = state.consecutive_429 + (at > _ended(runtime, state) and not covers(at, state.cooldowns))
         delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
         state = state.replace(consecutive_429=count, last_429_at=max(at, state.last_429_at))
         return _cooled(runtime, news.model, Cooldown(tidy(at + delay), at, "default"), state)
-    if at <= max(runtime.last_success_at(), runtime.released_at):
+    if at <= _ended(runtime):
         return runtime
     count = runtime.consecutive_403 + (0 if covers(at, runtime.cooldowns) else 1)
     delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
@@ -229,25 +238,23 @@ def _because(runtime: Runtime, reason: str, at: float) -> dict[str, Any]:
 
 def _blocked(runtime: Runtime, news: Blocked, _policy: Policy) -> Runtime:
     at = tidy(news.at)
-    if at <= max(runtime.last_success_at(), runtime.released_at):
+    if at <= _ended(runtime):
         return runtime
     return runtime.replace(**{news.state: True}, **_because(runtime, news.reason, at))
 
 
 def _probed(runtime: Runtime, news: Probed, _policy: Policy) -> Runtime:
-    seen = runtime.availability
-    if seen is not None and seen.checked_at >= tidy(news.at):
+    at, seen, found = tidy(news.at), runtime.availability, news.availability
+    if at <= runtime.released_at or (seen is not None and (seen.checked_at, not seen.ok) >= (at, not found.ok)):
         return runtime
-    return runtime.replace(availability=news.availability.replace(checked_at=tidy(news.at)))
+    return runtime.replace(availability=found.replace(checked_at=at))
 
 
 def _rotated(runtime: Runtime, news: Rotated, _policy: Policy) -> Runtime:
     at = tidy(news.at)
     if at < runtime.last_active_at:
         return runtime
-    return runtime.replace(
-        last_active_at=at, selected=Selection(news.previous, at, news.reason, news.shadow)
-    )
+    return runtime.replace(last_active_at=at, selected=Selection(news.previous, at, news.reason, news.shadow))
 
 
 def _session_placed(runtime: Runtime, news: SessionPlaced, policy: Policy) -> Runtime:
@@ -263,7 +270,7 @@ def _session_placed(runtime: Runtime, news: SessionPlaced, policy: Policy) -> Ru
 def _held(runtime: Runtime, news: Held, _policy: Policy) -> Runtime:
     at = tidy(news.at)
     holder: Runtime | ModelState = runtime if news.model is None else runtime.models.get(news.model, UNKNOWN_MODEL)
-    if at < max(holder.released_at, holder.held_at):
+    if at < max(holder.released_at, runtime.released_at, holder.held_at):
         return runtime
     held = holder.replace(held=True, held_until=None if news.until is None else tidy(news.until), held_at=at)
     return held if isinstance(held, Runtime) else _with_model(runtime, str(news.model), held)
@@ -285,11 +292,10 @@ def _released(runtime: Runtime, news: Released, policy: Policy) -> Runtime:
         changes |= _NO_FLAGS
     if at >= runtime.last_failure_at:
         changes |= {"consecutive_401": 0, "consecutive_403": 0, "consecutive_failures": 0}
+    if runtime.availability is not None and at >= runtime.availability.checked_at:
+        changes["availability"] = None
     return runtime.replace(
-        cooldowns=without(runtime.cooldowns, at),
-        windows=forgotten(runtime.windows, at, policy),
-        availability=None,
-        **changes,
+        cooldowns=without(runtime.cooldowns, at), windows=forgotten(runtime.windows, at, policy), **changes
     )
 
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from rotator.core.policy import Policy
 
 
-def _merged(old: Window | None, new: Window, at: float) -> Window:
-    """A window after a reading: what was left and when it resets are each the latest word on that."""
+def _merged(old: Window | None, new: Window, at: float, spent_below: float | None) -> Window:
+    """A window after a reading: what was left and when it resets are each the latest word on that.
+
+    ``spent_below`` is the fraction at or under which the reading counts as forgotten, None when nothing does.
+    """
     if old is None:
         old = Window(new.name)
     left, updated_at, spent = old.remaining_fraction, old.updated_at, old.spent_tokens
@@ -23,10 +26,10 @@ def _merged(old: Window | None, new: Window, at: float) -> Window:
         at > updated_at or (at == updated_at and (left is None or new.remaining_fraction < left))
     ):
         left, updated_at, spent = round(new.remaining_fraction, 6), at, 0
+        if spent_below is not None and left <= spent_below:
+            left = None
     reset, reset_at = old.reset_time, old.reset_updated_at
-    if new.reset_time is not None and (
-        at > reset_at or (at == reset_at and (reset is None or new.reset_time > reset))
-    ):
+    if new.reset_time is not None and (at > reset_at or (at == reset_at and (reset is None or new.reset_time > reset))):
         reset, reset_at = tidy(new.reset_time), at
     lengths = [length for length in (old.length_secs, new.length_secs) if length is not None]
     return Window(
@@ -42,33 +45,45 @@ def _merged(old: Window | None, new: Window, at: float) -> Window:
     )
 
 
-def observed(windows: tuple[Window, ...], news: tuple[Window, ...], at: float) -> tuple[Window, ...]:
+def observed(
+    windows: tuple[Window, ...], news: tuple[Window, ...], at: float, released_at: float, policy: Policy
+) -> tuple[Window, ...]:
+    """The windows after a reading, by name; one that it does not name stays as it was.
+
+    What a reading from before the last release shows as spent is forgotten, as ``forgotten`` does when it comes first.
+    """
     known = {window.name: window for window in windows}
     for new in news:
-        known[new.name] = _merged(known.get(new.name), new, at)
+        known[new.name] = _merged(known.get(new.name), new, at, policy.exhausted_below if at <= released_at else None)
     return tuple([known[name] for name in sorted(known)])
 
 
 def charged(windows: tuple[Window, ...], tokens: int, at: float) -> tuple[Window, ...]:
+    """The windows after own ``tokens`` were used at ``at``; a window read later than that knows of them already."""
     if not tokens:
         return windows
     return tuple([w.replace(spent_tokens=w.spent_tokens + tokens) if w.updated_at <= at else w for w in windows])
 
 
 def spent(windows: tuple[Window, ...]) -> list[tuple[str, float | None]]:
+    """Name and reset of every window in which nothing was left."""
     return [(w.name, w.reset_time) for w in windows if w.remaining_fraction is not None and w.remaining_fraction <= 0]
 
 
 def shows_quota(windows: tuple[Window, ...]) -> bool:
+    """Whether a reading says that something is left in every window whose rest it tells."""
     known = [w.remaining_fraction for w in windows if w.remaining_fraction is not None]
     return bool(known) and min(known) > 0
 
 
 def forgotten(windows: tuple[Window, ...], at: float, policy: Policy) -> tuple[Window, ...]:
-    """The windows without what said that they are spent: whoever releases an account says that it can serve."""
+    """The windows without what said by ``at`` that they are spent: who releases an account says that it can serve."""
+    below = policy.exhausted_below
     return tuple(
         [
-            w.replace(remaining_fraction=None, updated_at=at) if w.exhausted(policy) and w.updated_at <= at else w
+            w.replace(remaining_fraction=None)
+            if w.remaining_fraction is not None and w.remaining_fraction <= below and w.updated_at <= at
+            else w
             for w in windows
         ]
     )

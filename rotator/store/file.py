@@ -29,7 +29,7 @@ LONGEST_WAIT_SECS = 3600.0
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-class ReadOnly(OSError):
+class ReadOnly(OSError):  # noqa: N818  how things are, rather than what went wrong
     """The file cannot be written, and not for want of room: go on in memory and look again later.
 
     ``obstacle`` says why, for people.
@@ -92,7 +92,7 @@ class Store:
             self._turn.release()
 
     def _locked(self, rebase: Rebase, keep: Keep | None, deadline: float) -> Snapshot:
-        from rotator.store.lock import Lock  # noqa: PLC0415  what only reads need not load it
+        from rotator.store.lock import Lock  # what only reads need not load it
 
         self.tightened = False
         self.synced = True
@@ -127,13 +127,13 @@ class Store:
                 return snapshot
             suffix = keep(snapshot) if keep else None
             try:
-                snapshot = self._write(target, snapshot.raw, raw, suffix, deadline)
+                return self._write(target, snapshot.raw, raw, suffix, deadline)
+            except writing.Overtaken as overtaken:
+                snapshot = overtaken.now
             except (errors.RotatorError, ReadOnly):
                 raise
             except OSError as error:
                 raise self._refused(error) from None
-            if snapshot.raw == raw:
-                return snapshot
         raise errors.AccountsBusy(errno.EBUSY, f"{self.path} is rewritten by somebody all the time; try again later")
 
     def _write(self, target: str, seen: bytes, raw: bytes, suffix: str | None, deadline: float) -> Snapshot:
@@ -146,14 +146,11 @@ class Store:
         aside = writing.copy_aside(target, suffix, seen, like) if suffix else None
         try:
             now = self._install(target, seen, raw, like, deadline)
-        except BaseException:
-            if aside:
+        except Exception as error:
+            if aside and (isinstance(error, writing.Overtaken) or _holds(target, seen)):
                 writing.discard(aside)
             raise
-        if now.raw == raw:
-            self.tightened = bool(like.st_mode & writing.OTHERS) and not reading.mode_bits(target) & writing.OTHERS
-        elif aside:
-            writing.discard(aside)
+        self.tightened = bool(like.st_mode & writing.OTHERS) and not reading.mode_bits(target) & writing.OTHERS
         return now
 
     def _install(self, target: str, seen: bytes, raw: bytes, like: os.stat_result, deadline: float) -> Snapshot:
@@ -178,7 +175,7 @@ class Store:
             draft.fill(raw)
             now = reading.read(target)
             if now.raw != seen:
-                return now
+                raise writing.Overtaken(now)
             stamp = draft.install()
         self.mode = "file"
         self._in_place_at = None
@@ -191,3 +188,11 @@ class Store:
             return ReadOnly(error.errno, why)
         message = f"{self.path} could not be written ({error.strerror}); make room on the disk or check it"
         return errors.MachineError(error.errno or errno.EIO, message)
+
+
+def _holds(target: str, raw: bytes) -> bool:
+    """Whether the file came through a failure, so that a copy of it is not the last one."""
+    try:
+        return reading.read(target).raw == raw
+    except errors.RotatorError:
+        return False

@@ -65,7 +65,7 @@ class Lock:
             close(self._descriptor)
 
     def _lock_file(self, path: str) -> bool:
-        from filelock import FileLock, Timeout  # noqa: PLC0415  costs 40 ms, which a pick that writes nothing saves
+        from filelock import FileLock, Timeout  # costs 40 ms, which a pick that writes nothing saves
 
         lock = FileLock(path, mode=0o600, fallback_to_soft=False, poll_interval=POLL_SECS)
         try:
@@ -81,7 +81,7 @@ class Lock:
         return True
 
     def _lock_opened(self, path: str, flags: int) -> bool:
-        from filelock import lock_descriptor  # noqa: PLC0415  as above
+        from filelock import lock_descriptor
 
         try:
             descriptor = os.open(path, flags)

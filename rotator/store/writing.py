@@ -29,6 +29,14 @@ NO_RENAME = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV, e
 owner that cannot be kept, a single file mounted into a container."""
 
 
+class Overtaken(Exception):  # noqa: N818  nothing failed
+    """Somebody wrote the file since it was read; ``now`` is what it holds instead, and nothing of ours was written."""
+
+    def __init__(self, now: Snapshot) -> None:
+        self.now = now
+        super().__init__("the file was written by somebody else")
+
+
 class Draft:
     """A private file beside the target, gone at exit unless it was installed.
 
@@ -78,20 +86,20 @@ class Draft:
 
 
 def overwrite(target: str, seen: bytes, raw: bytes, deadline: float) -> Snapshot:
-    """Write ``raw`` over ``seen`` in the file itself; what it returns has ``raw``, or else what was there instead.
+    """Write ``raw`` over ``seen`` in the file itself, and return what it then holds.
 
     Readers of ours wait on the lock of the file itself, which also holds where it is mounted alone into a container.
     Between any two system calls the file holds the old or the new document, followed by spaces at most, so a process
     that is killed leaves a document; and the disk is known to have room before the first old byte goes.
 
-    Raises: OSError, the old bytes then written back; AccountsBusy at ``deadline`` (monotonic seconds).
+    Raises: Overtaken; OSError, the old bytes then written back; AccountsBusy at ``deadline`` (monotonic seconds).
     """
     descriptor = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _lock_out_readers(descriptor, target, deadline)
         now = read_descriptor(descriptor, target)
         if now.raw != seen:
-            return now
+            raise Overtaken(now)
         _make_private(descriptor, os.fstat(descriptor))
         try:
             return Snapshot(raw, _pave(descriptor, seen, raw))
@@ -268,8 +276,6 @@ def _lock_out_readers(descriptor: int, target: str, deadline: float) -> None:
 
 
 def _is_dead(process: int) -> bool:
-    if process <= 0:
-        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 OLD = b'{"accounts": [{"name": "a", "api_key": "fake-old"}]}\n'
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "faults: kills, mounts and full disks; seconds to minutes, partly root only")
 
 
 @pytest.fixture
@@ -63,7 +60,9 @@ def owned(shared_folder: Path) -> Path:
 
 def _as_nobody(function: Callable[[], Any]) -> Any:
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # about threads, of which the child uses none
+        child = os.fork()
     if child == 0:
         try:
             if os.geteuid() == 0:
@@ -81,7 +80,7 @@ def _as_nobody(function: Callable[[], Any]) -> Any:
     with os.fdopen(reader, "rb") as stream:
         raw = stream.read()
     os.waitpid(child, 0)
-    return pickle.loads(raw)  # noqa: S301  from our own child
+    return pickle.loads(raw)
 
 
 @pytest.fixture

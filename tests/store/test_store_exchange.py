@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rotator import errors
 from rotator.store import reading, writing
 from rotator.store.file import ROUNDS, ReadOnly, Store
+from rotator.store.lock import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,12 @@ def test_whatever_is_written_is_read_back_by_either_way_of_writing(
     for document in documents:
         before = accounts.read_bytes()
         seen = []
-        assert store.exchange(lambda now: seen.append(now.raw) or document).raw == document  # noqa: B023
+
+        def rebase(now: reading.Snapshot) -> bytes:
+            seen.append(now.raw)  # noqa: B023
+            return document  # noqa: B023
+
+        assert store.exchange(rebase).raw == document
         assert seen == [before]
         assert store.read().raw == document
         assert store.stamp() == store.read().stamp
@@ -208,13 +214,14 @@ def test_a_link_that_is_pointed_elsewhere_is_followed_anew(accounts: Path, tmp_p
 @pytest.mark.parametrize("name", ["absent", "dangling", "folder", "loop", "pipe"])
 def test_what_cannot_be_read_is_neither_created_nor_replaced(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    {
+    make: dict[str, Callable[[], object]] = {
         "absent": lambda: None,
         "dangling": lambda: path.symlink_to("nowhere"),
         "folder": path.mkdir,
         "loop": lambda: path.symlink_to(path),
         "pipe": lambda: os.mkfifo(path),
-    }[name]()
+    }
+    make[name]()
     before = os.listdir(tmp_path)
     expected = errors.AccountsMissing if name in {"absent", "dangling"} else errors.AccountsUnreadable
     with pytest.raises(expected):
@@ -260,6 +267,24 @@ def test_an_edit_behind_our_back_survives(linked: bool, accounts: Path, leftover
     assert leftovers(accounts) == ["accounts.json.bak", *(["twin"] if linked else [])]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_somebody_who_wrote_the_very_bytes_we_wanted_did_not_do_our_work(linked: bool, accounts: Path) -> None:
+    """Two who count from 1 both want to write 2, and it must become 3."""
+    if linked:
+        os.link(accounts, accounts.with_name("twin"))
+    accounts.write_bytes(b"1")
+    seen: list[bytes] = []
+
+    def count_one(now: reading.Snapshot) -> bytes:
+        if not seen:
+            accounts.write_bytes(b"2")
+        seen.append(now.raw)
+        return b"%d" % (int(now.raw) + 1)
+
+    assert Store(accounts).exchange(count_one).raw == accounts.read_bytes() == b"3"
+    assert seen == [b"1", b"2"]
+
+
 def test_an_edit_of_the_same_size_within_one_tick_of_the_clock_survives(
     accounts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +324,36 @@ def test_a_file_that_goes_away_while_we_write_is_not_made_again(accounts: Path, 
         Store(accounts).exchange(rebase)
     assert not accounts.exists()
     assert leftovers(accounts) == []
+
+
+def test_a_file_that_may_no_longer_be_read_is_not_taken_for_one_to_write_in_place(owned: Path, as_nobody: Run) -> None:
+    def rebase(_: reading.Snapshot) -> bytes:
+        owned.chmod(0o200)
+        return NEW
+
+    before = owned.read_bytes()
+    assert type(as_nobody(lambda: Store(owned).exchange(rebase))) is errors.AccountsDenied
+    assert owned.read_bytes() == before
+
+
+def test_a_link_that_moves_while_the_lock_is_awaited_is_followed(
+    accounts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_bytes(b"{}")
+    link = tmp_path / "link.json"
+    link.symlink_to(accounts)
+    before = accounts.read_bytes()
+    acquire = Lock.acquire
+
+    def wait_and_see_it_move(lock: Lock) -> str:
+        link.unlink()
+        link.symlink_to(other)
+        return acquire(lock)
+
+    monkeypatch.setattr(Lock, "acquire", wait_and_see_it_move)
+    replace(Store(link))
+    assert (accounts.read_bytes(), other.read_bytes()) == (before, NEW)
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -411,7 +466,9 @@ def test_extended_attributes_stay(accounts: Path) -> None:
 
 
 def test_drafts_of_dead_processes_are_removed_and_nothing_else(accounts: Path, leftovers: Leftovers) -> None:
-    dead = subprocess.run([sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    dead = subprocess.run(
+        [sys.executable, "-S", "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
     gone = int(dead.stdout)
     stays = [
         f".accounts.json.{os.getpid()}.01234567.tmp",

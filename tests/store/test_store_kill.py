@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
 ]
 
-DRIVER = Path(__file__).with_name("driver.py")
+DRIVER = Path(__file__).with_name("store_driver.py")
 OLD = b'{"accounts": [{"name": "a", "api_key": "fake-old"}], "note": "long enough to be shortened"}'
 SHORTER = b'{"accounts": [], "api_key": "fake-new"}'
 LONGER = b'{"accounts": [{"name": "a", "api_key": "fake-new"}], "note": "' + b"x" * 9000 + b'"}'
@@ -30,10 +30,18 @@ CALLS = (
 )
 
 
-def trace(path: Path, new: bytes, log: Path, *inject: str) -> subprocess.CompletedProcess[bytes]:
-    command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={MARK},{CALLS}", *inject]
-    command += [sys.executable, "-B", str(DRIVER), str(path), new.decode()]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(DRIVER.parents[2]), "PYTHONHASHSEED": "0"}
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A copy of the package, so that nobody else's caches change the number of calls from one run to the next."""
+    copy = tmp_path / "code"
+    shutil.copytree(DRIVER.parents[2] / "rotator", copy / "rotator", ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def trace(code: Path, path: Path, new: bytes, *inject: str) -> subprocess.CompletedProcess[bytes]:
+    command = ["strace", "-f", "-qq", "-o", str(code / "log"), "-e", f"trace={MARK},{CALLS}", *inject]
+    command += [sys.executable, str(DRIVER), str(path), new.decode()]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(code), "PYTHONHASHSEED": "0"}
     return subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
 
 
@@ -63,19 +71,21 @@ def points_of_death(log: Path) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(("linked", "new"), [(False, LONGER), (True, LONGER), (True, SHORTER)])
-def test_a_process_killed_at_any_system_call_leaves_a_whole_document(linked: bool, new: bytes, tmp_path: Path) -> None:
-    log = tmp_path / "strace.log"
+def test_a_process_killed_at_any_system_call_leaves_a_whole_document(
+    linked: bool, new: bytes, code: Path, tmp_path: Path
+) -> None:
+    trace(code, lay_out(tmp_path / "folder", linked=linked), new)  # fills the caches
     path = lay_out(tmp_path / "folder", linked=linked)
-    whole = trace(path, new, log)
+    whole = trace(code, path, new)
     if whole.returncode != 0:
         pytest.skip(f"strace may not trace here: {whole.stderr.decode()[-200:]}")
     assert whole.stdout == path.read_bytes() == new
-    points = points_of_death(log)
+    points = points_of_death(code / "log")
     assert {"pwrite64", "fsync", "ftruncate" if linked else "rename"} <= {name for name, _ in points}
     outcomes = []
     for name, number in points:
         path = lay_out(tmp_path / "folder", linked=linked)
-        ended = trace(path, new, log, "-e", f"inject={name}:signal=KILL:when={number}")
+        ended = trace(code, path, new, "-e", f"inject={name}:signal=KILL:when={number}")
         left = path.read_bytes().rstrip(b" ")
         assert ended.returncode == -signal.SIGKILL, (name, number)
         assert left in (OLD, new), (name, number)

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +32,9 @@ def in_processes(count: int, work: Callable[[int], None]) -> None:
     """Fork them, wait for all, and fail if one did not end well."""
     children = []
     for number in range(count):
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # about threads, of which the children use none
+            child = os.fork()
         if child == 0:
             status = 1
             try:
@@ -133,7 +136,7 @@ def test_a_writer_in_place_waits_for_readers_no_longer_than_it_was_told(accounts
     assert accounts.read_bytes() == before
 
 
-def test_a_child_forked_while_a_thread_writes_can_write_itself(accounts: Path, as_nobody: Run) -> None:
+def test_a_child_forked_while_a_thread_writes_can_write_itself(accounts: Path) -> None:
     accounts.write_bytes(b"0")
     store = Store(accounts)
     inside, let_go = threading.Event(), threading.Event()
@@ -148,8 +151,12 @@ def test_a_child_forked_while_a_thread_writes_can_write_itself(accounts: Path, a
     other = accounts.with_name("other.json")
     other.write_bytes(b"0")
     store.path = str(other)
+
+    def work(_: int) -> None:
+        store.exchange(add_one, timeout_secs=5)
+
     try:
-        in_processes(1, lambda _: store.exchange(add_one, timeout_secs=5) and None)
+        in_processes(1, work)
     finally:
         let_go.set()
         thread.join()
@@ -199,16 +206,27 @@ def test_where_locks_do_not_work_writing_goes_on_and_says_so(
     assert store.lock_kind == "none"
 
 
-def test_a_process_out_of_descriptors_does_not_go_on_without_a_lock(
-    accounts: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("lock_file", [True, False])
+def test_a_process_out_of_descriptors_does_not_go_on_with_a_weaker_lock(
+    lock_file: bool, accounts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exhausted(*_arguments: Any, **_options: Any) -> int:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    """With a link at the lock's path, the folder would be locked."""
+    if not lock_file:
+        accounts.with_name(".accounts.json.lock").symlink_to("nowhere")
+    real = os.open
+    failed: list[str] = []
 
-    monkeypatch.setattr(os, "open", exhausted)
+    def exhausted_once(path: str, flags: int, mode: int = 0o777) -> int:
+        if not failed and (path.endswith(".lock") if lock_file else flags & os.O_DIRECTORY):
+            failed.append(path)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", exhausted_once)
     with pytest.raises(errors.MachineError) as caught:
         Store(accounts).exchange(lambda _: pytest.fail("asked in vain"))
     assert caught.value.errno == errno.EMFILE
+    assert failed
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")

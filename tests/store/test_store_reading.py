@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], type[errors.RotatorError]]] = {
     "dangling link": (lambda path: path.symlink_to("nowhere"), errors.AccountsMissing),
     "link loop": (lambda path: path.symlink_to(path), errors.AccountsUnreadable),
     "folder": (lambda path: path.mkdir(), errors.AccountsUnreadable),
-    "pipe nobody writes": (lambda path: os.mkfifo(path), errors.AccountsUnreadable),
+    "pipe nobody writes": (os.mkfifo, errors.AccountsUnreadable),
     "socket": (_socket, errors.AccountsUnreadable),
     "endless device": (lambda path: path.symlink_to("/dev/zero"), errors.AccountsUnreadable),
     "terminal": (lambda path: path.symlink_to("/dev/tty"), errors.AccountsUnreadable),
@@ -128,7 +129,7 @@ def test_a_file_that_never_stops_changing_is_unreadable(accounts: Path, monkeypa
         return pread(descriptor, size, offset)
 
     monkeypatch.setattr(os, "pread", read_and_be_edited)
-    monkeypatch.setattr(reading.time, "sleep", lambda secs: None)
+    monkeypatch.setattr(time, "sleep", lambda secs: None)
     with pytest.raises(errors.AccountsUnreadable, match="kept changing"):
         reading.read(str(accounts))
 
@@ -157,7 +158,7 @@ def test_a_reader_waits_until_a_writer_in_place_is_done(accounts: Path, monkeypa
             writer.truncate()
             fcntl.flock(writer, fcntl.LOCK_UN)
 
-        monkeypatch.setattr(reading.time, "sleep", finish)
+        monkeypatch.setattr(time, "sleep", finish)
         assert reading.read(str(accounts)).raw == b"whole"
 
 
@@ -167,8 +168,8 @@ def test_a_lock_that_is_never_let_go_does_not_stop_a_reader(accounts: Path, monk
     def pass_time(secs: float) -> None:
         passed[0] += secs
 
-    monkeypatch.setattr(reading.time, "sleep", pass_time)
-    monkeypatch.setattr(reading.time, "monotonic", lambda: passed[0])
+    monkeypatch.setattr(time, "sleep", pass_time)
+    monkeypatch.setattr(time, "monotonic", lambda: passed[0])
     with accounts.open("rb") as stranger:
         fcntl.flock(stranger, fcntl.LOCK_EX)
         assert reading.read(str(accounts)).raw == accounts.read_bytes()
@@ -184,9 +185,7 @@ def test_reading_goes_on_where_locks_do_not_work(accounts: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize(("mode", "text"), [(0o444, "0444"), (0o400, "0400"), (0o644, None), (0o600, None)])
-def test_a_file_without_a_write_bit_is_meant_to_stay_also_for_root(
-    mode: int, text: str | None, accounts: Path
-) -> None:
+def test_a_file_without_a_write_bit_is_meant_to_stay_also_for_root(mode: int, text: str | None, accounts: Path) -> None:
     accounts.chmod(mode)
     obstacle = reading.obstacle(str(accounts))
     assert obstacle == (text and f"the file is read-only (mode {text})")

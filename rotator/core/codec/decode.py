@@ -7,6 +7,8 @@ A newer version is read for what is understood and marked unwritable.
 
 from __future__ import annotations
 
+import gc
+
 from rotator.core.codec.runtime import decode_runtime
 from rotator.core.codec.scan import Refused, check_depth, document, text_of, value_at
 from rotator.core.instants import parse
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERSION = 2
+NEWER = f"the file was written by a newer rotator (version above {VERSION}): update rotator to keep what it learns"
+"""Why a newer document is not written, for people."""
 CREDENTIALS = ("api_key", "access_token", "refresh_token")
 NAMES = ("id", "name", "email")
 WEIGHT_MAX = 1e9
@@ -81,7 +85,7 @@ def decode(raw: bytes, policy: Policy | None = None) -> tuple[Document, Pool]:
         return _decode(raw, policy or Policy())
     except Refused:
         pass  # and leave the handler: as a context, a refusal carries parser errors, and those carry the whole text
-    from rotator.core.codec.faults import UNNAMED, faults_of  # noqa: PLC0415  loads jsonschema, only for a broken file
+    from rotator.core.codec.faults import UNNAMED, faults_of  # loads jsonschema, only for a broken file
 
     raise AccountsInvalid(faults_of(raw) or (UNNAMED,))
 
@@ -89,7 +93,7 @@ def decode(raw: bytes, policy: Policy | None = None) -> tuple[Document, Pool]:
 def _decode(raw: bytes, policy: Policy) -> tuple[Document, Pool]:
     check_depth(raw)
     text, skipped = text_of(raw)
-    found = document(text, "accounts")
+    found = document(text, "accounts", _each)
     values = {member.key: value for member, value in found}
     version = _version(values)
     strict = version <= VERSION
@@ -104,15 +108,12 @@ def _decode(raw: bytes, policy: Policy) -> tuple[Document, Pool]:
     places: list[tuple[int, int]] = []
     unreadable: set[int] = set()
     names: set[str] = set()
-    for start, end, value in elements:
-        try:
-            account, readable = decode_account(value)
-            if account.name in names:
-                raise Refused  # noqa: TRY301
-        except Refused:
+    for start, end, decoded in elements:
+        if decoded is None or decoded[0].name in names:
             if strict:
-                raise
+                raise Refused
             continue
+        account, readable = decoded
         names.add(account.name)
         if not readable:
             unreadable.add(len(accounts))
@@ -163,6 +164,14 @@ class _bytes_at:  # noqa: N801  used as a function
         self._offset += len(self._text[self._at : index].encode())
         self._at = index
         return self._offset + self._skipped
+
+
+def _each(value: Any) -> tuple[Account, bool] | None:
+    """One account as soon as it is scanned, so that the decoded JSON of all of them is never held at once."""
+    try:
+        return decode_account(value)
+    except Refused:
+        return None
 
 
 def _is_whole(value: Any) -> bool:

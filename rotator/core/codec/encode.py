@@ -8,7 +8,7 @@ ends. Refuses: what the values mean.
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from rotator.core.codec.decode import VERSION, Document, fingerprint
 from rotator.core.codec.runtime import encode_runtime
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _NESTED = ("windows", "models", "sessions")
 """Parts of a runtime that get a line for each member; everything else stands on one line."""
+
+_INFINITE = float("inf")
+_BEYOND = 10**400
 
 
 def changed(document: Document, pool: Pool) -> bool:
@@ -64,8 +67,12 @@ def _account_piece(
     text = document.raw[start:end].decode()
     found, _ = members(text, 0)
     old = next((value for member, value in found if member.key == "runtime"), None)
-    learned_with = fingerprint({member.key: value for member, value in found})
-    value = encode_runtime(account, policy, None if index in document.unreadable else old, learned_with)
+    runtime = account.runtime
+    blocked = runtime.banned or runtime.restricted or runtime.auth_failed
+    learned_with = fingerprint({member.key: value for member, value in found}) if blocked else None
+    if index in document.unreadable:
+        old = None
+    value = encode_runtime(account, policy, old, document.runtimes[index], learned_with)
     before = text[1 : found[0][0].key_at]
     indent = before.rpartition("\n")[2] if "\n" in before else None
     outer = text.rpartition("\n")[2][:-1]
@@ -85,8 +92,24 @@ def _piece(text: str, offset: int, start: int, end: int, body: str) -> tuple[int
     return first, first + len(text[start:end].encode()), body.encode()
 
 
+_readable = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
+def _within_json(value: Any) -> Any:
+    """The value with 1e400, which reads as infinity and which JSON can say only in digits, as a whole number."""
+    if type(value) is float and value in (_INFINITE, -_INFINITE):
+        return _BEYOND if value > 0 else -_BEYOND
+    if type(value) is dict:
+        return {key: _within_json(part) for key, part in value.items()}
+    return [_within_json(part) for part in value] if type(value) is list else value
+
+
 def _line(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text = _readable(value)
+    except ValueError:
+        value = _within_json(value)
+        text = _readable(value)
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can carry
@@ -150,12 +173,16 @@ def _spliced(document: Document, pool: Pool, pieces: list[tuple[int, int, bytes]
         shifts.append(shifts[-1] + len(body) - (end - start))
     parts.append(view[at:])
     raw = b"".join(parts)
+    starts = [start for start, _, _ in pieces]
 
     def moved(offset: int) -> int:
         return offset + shifts[bisect_right(ends, offset)]
 
-    spans = [(moved(start), moved(end)) for start, end in document.spans]
-    own = {key: (moved(start), moved(end)) for key, (start, end) in document.members.items()}
+    def moved_end(offset: int) -> int:  # what is inserted behind a part is not in it
+        return offset + shifts[bisect_left(starts, offset)]
+
+    spans = [(moved(start), moved_end(end)) for start, end in document.spans]
+    own = {key: (moved(start), moved_end(end)) for key, (start, end) in document.members.items()}
     last = moved(document.last)
     if pool.active is not None and "active" not in own and pool.active != document.active:
         own["active"] = (last - len(_line(pool.active).encode()), last)

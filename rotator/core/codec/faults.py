@@ -136,7 +136,9 @@ def _runtime_faults(raw: bytes) -> Iterator[Fault]:
     if not text.whole or _is_newer(text.value):
         return
     runtimes = [
-        {"id": "-", "runtime": account["runtime"]} if isinstance(account, dict) and "runtime" in account else {"id": "-"}
+        {"id": "-", "runtime": account["runtime"]}
+        if isinstance(account, dict) and "runtime" in account
+        else {"id": "-"}
         for account in _accounts(text.value)
     ]
     for error in validator().iter_errors({"accounts": runtimes}):
@@ -181,9 +183,10 @@ def _rule(error: ValidationError) -> str:
 
 
 def _remedy(error: ValidationError) -> str:
+    wanted: Any = error.validator_value
     if error.validator == "required":
         return 'add "accounts": []'
-    if error.validator == "anyOf" and "required" in error.validator_value[0]:
+    if error.validator == "anyOf" and "required" in wanted[0]:
         return "add an id, a name or an email"
     needed = not error.absolute_path or error.absolute_path[-1] == "accounts"
     example = json.dumps(_example(error.absolute_schema_path), ensure_ascii=False)
@@ -210,5 +213,7 @@ def _bounded(found: Iterable[Fault]) -> tuple[Fault, ...]:
     faults = sorted(found, key=lambda fault: (fault.line, fault.column))
     named, more = faults[:MOST], faults[MOST:]
     if more:
-        named.append(Fault("", more[0].line, more[0].column, f"{len(more)} more faults from here on", "mend these first"))
+        named.append(
+            Fault("", more[0].line, more[0].column, f"{len(more)} more faults from here on", "mend these first")
+        )
     return tuple(named)

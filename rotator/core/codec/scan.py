@@ -15,6 +15,7 @@ except ImportError:  # another Python implementation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 MAX_DEPTH = 100
@@ -127,10 +128,13 @@ class Member:
         self.end = end
 
 
-def members(text: str, start: int, walk: str = "") -> tuple[list[tuple[Member, Any]], int]:
+def members(
+    text: str, start: int, walk: str | None = None, each: Callable[[Any], Any] | None = None
+) -> tuple[list[tuple[Member, Any]], int]:
     """The members of the object that starts at that index, with their values, and the index behind the object.
 
-    The array under the key ``walk`` is walked: its value is ``elements`` of it, so that the span of each is known.
+    The array under the key ``walk`` is walked: its value is ``elements`` of it, so that the span of each is known, and
+    ``each`` makes of an element's value what is kept.
     Raises Refused for anything but an object, and for a key that stands twice.
     """
     found: list[tuple[Member, Any]] = []
@@ -151,7 +155,7 @@ def members(text: str, start: int, walk: str = "") -> tuple[list[tuple[Member, A
         begin = skip(text, _expect(text, at, ":"))
         value: Any
         if key == walk and text[begin : begin + 1] == "[":
-            value, at = elements(text, begin)
+            value, at = elements(text, begin, each)
         else:
             value, at = value_at(text, begin)
         found.append((Member(key, key_at, begin, at), value))
@@ -161,15 +165,17 @@ def members(text: str, start: int, walk: str = "") -> tuple[list[tuple[Member, A
         at = _expect(text, at, ",")
 
 
-def document(text: str, walk: str) -> list[tuple[Member, Any]]:
+def document(text: str, walk: str, each: Callable[[Any], Any] | None = None) -> list[tuple[Member, Any]]:
     """The members of a text that is one JSON object and nothing else; Refused when it is not."""
-    found, end = members(text, 0, walk)
+    found, end = members(text, 0, walk, each)
     if skip(text, end) != len(text):
         raise Refused
     return found
 
 
-def elements(text: str, start: int) -> tuple[list[tuple[int, int, Any]], int]:
+def elements(
+    text: str, start: int, each: Callable[[Any], Any] | None = None
+) -> tuple[list[tuple[int, int, Any]], int]:
     """The elements of the array that starts at that index as (start, end, value), and the index behind the array."""
     found: list[tuple[int, int, Any]] = []
     at = skip(text, start + 1)
@@ -177,7 +183,7 @@ def elements(text: str, start: int) -> tuple[list[tuple[int, int, Any]], int]:
         return found, at + 1
     while True:
         value, end = value_at(text, at)
-        found.append((at, end, value))
+        found.append((at, end, value if each is None else each(value)))
         at = skip(text, end)
         if text[at : at + 1] == "]":
             return found, at + 1

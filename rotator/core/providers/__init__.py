@@ -27,7 +27,7 @@ _FAMILIES = {
 """Provider name -> module of this package with ``read(response) -> Reading``; a name that is not here is generic."""
 
 
-def read(  # noqa: PLR0913  the parts of a response
+def read(
     provider: str,
     *,
     status: int,
@@ -54,5 +54,5 @@ def read(  # noqa: PLR0913  the parts of a response
             return generic.oauth(response) or generic.read(response)
         reading: Reading = import_module(f"{__name__}.{family}").read(response)
     except Exception:  # noqa: BLE001  a caller that reports what it received must never be stopped by it
-        return Reading(*generic.by_status(status if isinstance(status, int) else 0))
+        return Reading(*generic.by_status(status if type(status) is int else 0))
     return reading

@@ -210,7 +210,7 @@ def _limit(limit: dict[str, object], response: Response) -> WindowReading | None
     return _used_window(f"7d:{label.strip()}", used, reset, response, glob, known=True)
 
 
-def _used_window(  # noqa: PLR0913  private: the parts of one window
+def _used_window(
     name: str, percent: object, reset: object, response: Response, model: str | None, *, known: bool
 ) -> WindowReading:
     used = times.number(percent) if not isinstance(percent, str) else None

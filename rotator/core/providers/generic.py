@@ -71,7 +71,7 @@ def told_status(error: ErrorBody) -> int:
     return int(code) if code is not None and REFUSED_FROM <= code < FIRST_BEYOND else _SERVER_FAULTS_FROM
 
 
-def reading(  # noqa: PLR0913  a reading has that many parts
+def reading(
     response: Response,
     kind: Kind,
     scope: Scope | None,
@@ -86,7 +86,7 @@ def reading(  # noqa: PLR0913  a reading has that many parts
     return Reading(kind, scope, secs, windows, source, reason, final, tokens_of(response.body))
 
 
-def refusal(  # noqa: PLR0913  a reading has that many parts
+def refusal(
     response: Response,
     kind: Kind,
     scope: Scope | None,

@@ -122,7 +122,7 @@ def _too_many(response: Response, error: ErrorBody) -> Reading:
     return generic.reading(response, kind, "model", reason=reason, delay=facts.delay, windows=facts.windows)
 
 
-def _with_delay(  # noqa: PLR0913  private: the parts of one reading
+def _with_delay(
     response: Response, error: ErrorBody, kind: Kind, scope: Scope | None, reason: str, *, final: bool = False
 ) -> Reading:
     delay = google_quota.delay(response, error)

@@ -1,6 +1,7 @@
 """News: what a reading says about one account, as signals.
 
-Refuses: reading responses (the families do), changing a pool. A reading without a scope says nothing about the account.
+Refuses: reading responses (the families do), changing a pool. A reading without a scope says nothing about the account,
+but for a refusal: whoever observes it says that it answered a request of the model, and then it is that model's.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _verdict(reading: Reading, account: str, model: str, at: float, tokens: int 
     kind, scope, delay = reading.kind, reading.scope, reading.retry_after_secs
     if kind == "ok":
         return Succeeded(account, model, at, tokens or 0)
-    if scope is None or kind == "bad_request":
+    if kind == "bad_request" or (scope is None and kind not in _REFUSALS):
         return None
     if kind in ("overloaded", "server_error") or scope == "upstream":
         return ServerFailed(account, model, at, delay)

@@ -125,7 +125,7 @@ def test_a_minute_beside_a_day_is_a_day() -> None:
     ("message", "details"),
     [
         (
-            "Quota exceeded for metric: g.com/free_tier_requests, limit: 0, model: gemini-2.5-pro\nPlease retry in 45s.",
+            "Quota exceeded for metric: g.com/free_requests, limit: 0, model: gemini-2.5-pro\nPlease retry in 45s.",
             [],
         ),
         ("* Quota exceeded for metric: m, limit: 0\n", [violation("GenerateRequestsPerDay-FreeTier"), retry("45s")]),

@@ -1,6 +1,6 @@
 """One exchange in a process of its own, to be killed at any system call of it.
 
-Usage: driver.py PATH NEW_DOCUMENT; the call of getppid marks where the exchange begins.
+Usage: store_driver.py PATH NEW_DOCUMENT; the call of getppid marks where the exchange begins.
 """
 
 from __future__ import annotations

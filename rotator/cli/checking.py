@@ -1,0 +1,99 @@
+"""``check``: every fault of the file with its place. Refuses: mending, and showing a value of the file."""
+
+from __future__ import annotations
+
+import click
+
+from rotator.cli.accounts import path_of
+from rotator.cli.endings import INVALID, OK, fault_line
+from rotator.cli.params import json_option
+from rotator.cli.voice import printable, say, say_json
+from rotator.core.codec.decode import VERSION, decode
+from rotator.core.codec.faults import runtime_faults_of
+from rotator.core.status import SCHEMA_VERSION
+from rotator.errors import AccountsInvalid
+from rotator.store.reading import read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from rotator.core.codec.decode import Document
+    from rotator.errors import Fault
+
+
+@click.command(
+    "check",
+    epilog="""\b
+Examples:
+  rotator check
+  rotator --accounts pool.json check --json
+
+\b
+Exit codes:
+  0    valid; faults within a runtime are warnings, that runtime counts as missing
+  78   not valid; nothing else will use the file until it is mended
+  66, 74, 77   no file, I/O, permission""",
+)
+@json_option()
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool) -> int:
+    """Validate accounts.json. Each fault is a line `path:line:column: place rule; remedy`, none shows a value of the file."""
+    path = path_of(ctx.obj)
+    raw = b""
+    try:
+        raw = read(path).raw
+        document, pool = decode(raw)
+    except AccountsInvalid as error:
+        faults: tuple[Fault, ...] = error.faults
+        accounts, version = None, None
+    else:
+        faults = ()
+        accounts, version = len(pool), document.version
+    warnings = runtime_faults_of(raw)
+    if as_json:
+        say_json(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "path": path,
+                "valid": not faults,
+                "version": version,
+                "accounts": accounts,
+                "faults": [_told(fault) for fault in faults],
+                "warnings": [_told(fault) for fault in warnings],
+            }
+        )
+        return INVALID if faults else OK
+    for fault in faults:
+        say(fault_line(path, fault))
+    for fault in warnings:
+        say(fault_line(path, fault, "warning: "))
+    if faults:
+        say(printable(f"{path}: not valid, {_count(len(faults), 'fault')}"))
+        return INVALID
+    say(printable(f"{path}: valid, {_count(len(pool), 'account')}{_remarks(document, len(warnings))}"))
+    return OK
+
+
+def _remarks(document: Document, warnings: int) -> str:
+    if document.newer:
+        return f"; version {document.version} is newer than {VERSION}, so it is read and never written"
+    return (
+        f"; {_count(warnings, 'fault')} within runtime, which do no harm but that it counts as missing"
+        if warnings
+        else ""
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _told(fault: Fault) -> dict[str, Any]:
+    return {
+        "pointer": fault.pointer,
+        "line": fault.line,
+        "column": fault.column,
+        "rule": fault.rule,
+        "remedy": fault.remedy,
+    }

@@ -1,0 +1,144 @@
+"""``hold`` and ``release``: a person sets an account aside, and gives it back. Refuses: facts that nobody stated."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from rotator.cli.accounts import path_of
+from rotator.cli.endings import IO, OK
+from rotator.cli.moments import instant
+from rotator.cli.naming import account_of
+from rotator.cli.params import Length, Words, json_option, model_option, name_argument
+from rotator.cli.voice import local, printable, say, say_json
+from rotator.clock import MachineClock
+from rotator.core.explain import duration
+from rotator.core.instants import rfc3339
+from rotator.core.status import SCHEMA_VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rotator.cli.opening import Opened
+    from rotator.engine import Rotator
+
+_EXIT_CODES = """
+
+\b
+Exit codes:
+  0    done (with a warning where the file cannot be written: then it is forgotten)
+  2    no such account, or a time that means nothing
+  66, 74, 77, 78   no file, I/O, permission, file not valid"""
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""A hold beyond it is a hold without end."""
+
+
+@click.command(
+    "hold",
+    epilog="""\b
+Examples:
+  rotator hold a@example.com
+  rotator hold a@example.com --for 5h
+  rotator hold a@example.com --until 17:30 -m gemini-3-pro"""
+    + _EXIT_CODES,
+)
+@name_argument()
+@click.option(
+    "--until", metavar="T", type=Words(), help="RFC 3339, or local: HH:MM (the next one) or 'YYYY-MM-DD HH:MM'."
+)
+@click.option("--for", "length", metavar="D", type=Length(), help="90 (seconds), 30s, 15m, 5h, 2d, 1h30m.")
+@model_option(required=False, meaning="Only for this model.")
+@json_option()
+@click.pass_context
+def hold_command(
+    ctx: click.Context, name: str, until: str | None, length: float | None, model: str | None, *, as_json: bool
+) -> int:
+    """Set account NAME aside: it is not chosen until the hold ends. Without --until and --for only `release` ends it."""
+    now = MachineClock().now()
+    end = _end(until, length, now)
+    with _opened(ctx) as rotator:
+        account_of(rotator.pool, name)
+        rotator.hold(name, until=end, model=model)
+        durable, failed = _flushed(rotator)
+    if as_json:
+        told = None if end is None else rfc3339(end.timestamp())
+        _say_json(name, model, durable=durable, held=True, until=told)
+    else:
+        how_long = (
+            f"until {local(end)} (in {duration((end - now).total_seconds())})" if end else "until `rotator release`"
+        )
+        say(printable(f"{name}{_for(model)}: on hold {how_long}"))
+    return IO if failed else OK
+
+
+@click.command(
+    "release",
+    epilog="""\b
+Examples:
+  rotator release a@example.com
+  rotator release a@example.com -m gemini-3-pro"""
+    + _EXIT_CODES,
+)
+@name_argument()
+@model_option(required=False, meaning="Only for this model.")
+@json_option()
+@click.pass_context
+def release_command(ctx: click.Context, name: str, model: str | None, *, as_json: bool) -> int:
+    """Give account NAME back: its hold ends, and so do cooldowns and states such as banned that were learned."""
+    with _opened(ctx) as rotator:
+        account_of(rotator.pool, name)
+        rotator.release(name, model=model)
+        durable, failed = _flushed(rotator)
+    if as_json:
+        _say_json(name, model, durable=durable, held=False, until=None)
+    else:
+        say(printable(f"{name}{_for(model)}: released"))
+    return IO if failed else OK
+
+
+def _end(until: str | None, length: float | None, now: datetime) -> datetime | None:
+    """When a hold ends; None is never. A usage error for both, for what is no time, and for the past."""
+    if until is not None and length is not None:
+        message = "--until and --for say the same; give one of them"
+        raise click.UsageError(message)
+    if length is not None:
+        return now + timedelta(seconds=length) if length < (_LATEST - now).total_seconds() else None
+    if until is None:
+        return None
+    end = instant(until, now)
+    if end is None:
+        message = "--until takes RFC 3339 (2026-11-20T17:30:00Z), or local HH:MM or 'YYYY-MM-DD HH:MM'"
+        raise click.UsageError(message)
+    if end <= now:
+        message = f"--until {local(end)} is in the past"
+        raise click.UsageError(message)
+    return end if end < _LATEST else None
+
+
+def _opened(ctx: click.Context) -> Opened:
+    from rotator.cli.opening import Opened
+
+    return Opened(path_of(ctx.obj))
+
+
+def _flushed(rotator: Rotator) -> tuple[bool, bool]:
+    """Whether it reached the disk, and whether the disk is to blame; a file that may not be written is no failure."""
+    durable = rotator.flush()
+    return durable, not durable and rotator.durable
+
+
+def _for(model: str | None) -> str:
+    return "" if model is None else f" for {model}"
+
+
+def _say_json(name: str, model: str | None, *, durable: bool, held: bool, until: str | None) -> None:
+    say_json(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "account": name,
+            "model": model,
+            "held": held,
+            "held_until": until,
+            "durable": durable,
+        }
+    )

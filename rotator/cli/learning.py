@@ -1,0 +1,174 @@
+"""``report``: a response that somebody else received, told to the engine; and what follows from it, in one line.
+
+Refuses: understanding responses; ``core.providers`` does.
+"""
+
+from __future__ import annotations
+
+import click
+
+from rotator.cli.accounts import path_of
+from rotator.cli.curl import response_of
+from rotator.cli.endings import IO, OK
+from rotator.cli.naming import account_of
+from rotator.cli.params import Words, json_option, model_option, name_argument
+from rotator.cli.voice import local, printable, say, say_json
+from rotator.core.explain import blocked
+from rotator.core.instants import rfc3339
+from rotator.core.providers import read
+from rotator.core.selection import Parked, Selected
+from rotator.core.status import SCHEMA_VERSION
+from rotator.errors import UnknownAccount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from rotator.core.providers.reading import Reading
+    from rotator.core.selection import Candidate, Unavailable
+
+_MOST_BYTES = 16 * 1024 * 1024
+"""Our choice: no error body is longer, and the usage that ends a long answer is rarely further away."""
+
+
+@click.command(
+    "report",
+    epilog="""\b
+Examples:
+  rotator report a@example.com -m gemini-3-pro --status 200 --tokens 1200
+  rotator report a@example.com -m gemini-3-pro --status 429 --retry-after 3600
+  curl -si https://... | rotator report a@example.com -m gemini-3-pro --response -
+
+\b
+Exit codes:
+  0    learned (with a warning where the file cannot be written: then it is forgotten)
+  2    no such account, or options that contradict each other
+  66, 74, 77, 78   no file, I/O, permission, file not valid""",
+)
+@name_argument()
+@model_option(required=True, meaning="The model of the request.")
+@click.option("--status", metavar="N", type=click.IntRange(100, 599), help="The HTTP status.")
+@click.option("--retry-after", metavar="V", type=Words(), help="The Retry-After header, as it came.")
+@click.option("--header", "headers", metavar="'K: V'", multiple=True, help="A header; any number of times.")
+@click.option("--body", metavar="FILE", type=Words(), help="A file with the body, - for stdin.")
+@click.option("--response", metavar="FILE", type=Words(), help="A file with what `curl -i` prints, - for stdin.")
+@click.option("--tokens", metavar="N", type=click.IntRange(min=0), help="Tokens used; else what the body says.")
+@json_option()
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> int:
+    """Learn from the response that account NAME got to a request of MODEL.
+
+    Statuses, headers and bodies are understood per provider; a --status or a --header goes over what --response says.
+    """
+    status, headers, body = _response(given)
+    name, model = given["name"], given["model"]
+    path = path_of(ctx.obj)
+    from rotator.cli.opening import Opened
+
+    with Opened(path) as rotator:
+        account = account_of(rotator.pool, name)
+        learned = rotator.observe(name, model, status=status, headers=headers, body=body, tokens=given["tokens"])
+        after = rotator.explain(model)
+        durable = rotator.flush()
+        failed = not durable and rotator.durable
+    reading = read(account.provider, status=status, headers=headers, body=body, model=model, now=after.decided_at)
+    candidate = next((each for each in after.candidates if each.account == name), None)
+    if candidate is None:
+        message = f"{name} was taken out of the file meanwhile"
+        raise UnknownAccount(message)
+    if given["as_json"]:
+        kinds = [type(signal).__name__ for signal in learned]
+        say_json(_told(reading, kinds, candidate, after, durable=durable))
+    else:
+        say(printable(f"{name} {model}: {reading.kind}{_follows(candidate, after)}"))
+    return IO if failed else OK
+
+
+def _response(given: dict[str, Any]) -> tuple[int, dict[str, str], bytes | None]:
+    """Status, headers and body of the response that the options describe."""
+    if given["response"] == "-" == given["body"]:
+        message = "--response and --body cannot both read stdin"
+        raise click.UsageError(message)
+    status, headers, body = given["status"], {}, None
+    if given["response"] is not None:
+        found = response_of(_bytes_of(given["response"]))
+        if found is None:
+            message = "--response takes what `curl -i` prints, which begins with a line such as HTTP/2 429"
+            raise click.UsageError(message)
+        status, headers, body = status or found.status, found.headers, found.body
+    if given["body"] is not None:
+        body = _bytes_of(given["body"])
+    if status is None:
+        message = "--status is needed, or --response with a response that has one"
+        raise click.UsageError(message)
+    for line in given["headers"]:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            message = "--header takes 'Name: value'"
+            raise click.UsageError(message)
+        headers[name.strip().lower()] = value.strip()
+    if given["retry_after"] is not None:
+        headers["retry-after"] = given["retry_after"]
+    return status, headers, body
+
+
+def _bytes_of(path: str) -> bytes:
+    """The start of a file, or of stdin for ``-``; a usage error when it is not there."""
+    stdin = path == "-"
+    try:
+        with open(0 if stdin else path, "rb", closefd=not stdin) as file:
+            return file.read(_MOST_BYTES)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        message = f"{path}: {error.strerror}"
+        raise click.UsageError(message) from None
+
+
+def _follows(candidate: Candidate, after: Selected | Parked | Unavailable) -> str:
+    """What the news means for the account, and who is next."""
+    if candidate.blocked_by is None:
+        state = f"ready ({candidate.last_known_model_state_summary})"
+    else:
+        account = after.pool.account(candidate.account)
+        ready_at = float("inf") if candidate.ready_at is None else candidate.ready_at.timestamp()
+        state = blocked(account, candidate.blocked_by, ready_at, after.decided).removeprefix(f"{account.name} ")
+    if isinstance(after, Selected):
+        choice = after.account
+    elif isinstance(after, Parked):
+        choice = f"nobody until {local(after.wake_at)}"
+    else:
+        choice = "nobody until a person helps"
+    return f", {state}, next choice: {choice}"
+
+
+def _told(
+    reading: Reading, signals: list[str], candidate: Candidate, after: Selected | Parked | Unavailable, *, durable: bool
+) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "account": candidate.account,
+        "model": after.model,
+        "kind": reading.kind,
+        "scope": reading.scope,
+        "reason": reading.reason,
+        "retry_after_secs": reading.retry_after_secs,
+        "windows": [
+            {
+                "name": window.name,
+                "remaining_fraction": window.remaining_fraction,
+                "reset_time": _instant(window.reset_time),
+            }
+            for window in reading.windows
+        ],
+        "signals": signals,
+        "blocked_by": candidate.blocked_by,
+        "ready_at": _instant(candidate.ready_at),
+        "next_ready_at": _instant(candidate.next_ready_at),
+        "next_choice": after.account,
+        "wake_at": _instant(after.wake_at),
+        "durable": durable,
+    }
+
+
+def _instant(value: datetime | None) -> str | None:
+    return None if value is None else rfc3339(value.timestamp())

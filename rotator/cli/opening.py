@@ -1,0 +1,65 @@
+"""The engine as a command uses it: its warnings on stderr, and flushed whatever ends the run.
+
+Refuses: a thread; a command does what is due when it closes.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+from rotator.cli.endings import Ended
+from rotator.cli.voice import talk
+from rotator.clock import MachineClock
+from rotator.engine import Rotator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+    from typing import Any, NoReturn
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Talk(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        talk(record.getMessage())
+
+
+class Opened:
+    """An engine on the file, as a context manager; inside it SIGINT, SIGTERM and SIGHUP raise ``Ended``.
+
+    A signal that was ignored when the program began (``nohup``, a job in the background) stays ignored. Raises what
+    ``Rotator.open`` raises. However it is left, what was learned has been flushed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._handler = _Talk()
+        self._before: dict[signal.Signals, Any] = {}
+        self._log = logging.getLogger("rotator")
+        self._log.addHandler(self._handler)
+        try:
+            self._rotator = Rotator.open(path, clock=MachineClock())
+        except BaseException:
+            self._log.removeHandler(self._handler)
+            raise
+
+    def __enter__(self) -> Rotator:
+        for number in _ENDINGS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, _ended)
+        return self._rotator
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        try:
+            self._rotator.close()
+        finally:
+            self._log.removeHandler(self._handler)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+
+def _ended(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Ended(number)

@@ -1,0 +1,59 @@
+"""Choosing: one decision over the present pool, with what past decisions have already worked out.
+
+Refuses: taking what it chose, a lock (the engine's is held), the file. It keeps an order for each model and set of tags that
+is asked for, and the count of requests in flight.
+"""
+
+from __future__ import annotations
+
+from rotator.core.ranking import Ranking
+from rotator.core.selection import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rotator.core.selection import Parked, Selected, Unavailable
+    from rotator.core.state import Pool
+
+_MOST_RANKINGS = 256
+"""Orders kept at once, the oldest goes first. Our choice: more models than any pool of this field serves."""
+
+
+class Choosing:
+    """The rankings of a pool that changes by facts; whoever changes an account says so with ``touch``."""
+
+    def __init__(self) -> None:
+        self._rankings: dict[tuple[str, tuple[str, ...]], tuple[Ranking, set[int]]] = {}
+        self.in_flight: dict[str, int] = {}
+        """Requests by account; replaced, never changed, since decisions hold on to it."""
+
+    def decide(
+        self, pool: Pool, model: str, now: float, tags: tuple[str, ...], session: str | None
+    ) -> Selected | Parked | Unavailable:
+        """The decision at ``now`` (epoch seconds); it changes nothing but the work that is saved."""
+        known = self._rankings.get((model, tags))
+        if known is None:
+            if len(self._rankings) >= _MOST_RANKINGS:
+                self._rankings.pop(next(iter(self._rankings)))
+            known = self._rankings[model, tags] = (Ranking(model, tags), set())
+        ranking, touched = known
+        ranking.follow(pool, now, self.in_flight, touched)
+        touched.clear()
+        return select(pool, model, now=now, tags=tags, session=session, in_flight=self.in_flight, ranking=ranking)
+
+    def touch(self, index: int) -> None:
+        """The account at that place differs from what it was."""
+        for _, touched in self._rankings.values():
+            touched.add(index)
+
+    def forget(self) -> None:
+        """Accounts came, went or changed: every order is worked out anew."""
+        self._rankings.clear()
+
+    def count(self, pool: Pool, name: str, change: int) -> None:
+        """One more request in flight on that account, or one less."""
+        flying = {**self.in_flight, name: self.in_flight.get(name, 0) + change}
+        if flying[name] <= 0:
+            del flying[name]
+        self.in_flight = flying
+        if name in pool:
+            self.touch(pool.index(name))

@@ -1,0 +1,63 @@
+"""Learning: which facts a choice and a response are.
+
+Refuses: applying them (``ledger``), clocks, what a provider's bytes mean (``core.providers``).
+"""
+
+from __future__ import annotations
+
+from rotator.core.instants import aware
+from rotator.core.signals import QuotaObserved, RateLimited, Rotated, SessionPlaced
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from rotator.core.selection import Selected
+    from rotator.core.signals import Signal
+    from rotator.core.state import Account, Pool
+
+_SESSION_NOTE_SECS = 60.0
+"""A session that stays where it is is noted at most this often; its time to live is far longer."""
+
+
+def facts_of_choice(chosen: Selected, session: str | None) -> list[Signal]:
+    """What taking a choice changes: nothing, when the same account was chosen again."""
+    name, at = chosen.account, chosen.decided
+    facts: list[Signal] = []
+    if chosen.switched:
+        facts.append(Rotated(name, chosen.previous, at, chosen.selection_reason or "", chosen.shadow))
+    if session is not None:
+        noted = chosen.pool.account(name).runtime.sessions.get(session, 0.0)
+        if at - noted >= _SESSION_NOTE_SECS or chosen.selection_reason != "sticky_session":
+            facts.append(SessionPlaced(name, session, at))
+    return facts
+
+
+def facts_of_response(
+    account: Account,
+    model: str,
+    at: float,
+    *,
+    status: int,
+    headers: Mapping[str, str] | None,
+    body: Any,
+    tokens: int | None,
+) -> tuple[Signal, ...]:
+    """What a response that was received at ``at`` says. One that cannot be understood says it by its status alone."""
+    from rotator.core.providers import read  # a program that never observes need not load them
+    from rotator.core.providers.news import signals_of
+
+    reading = read(account.provider, status=status, headers=headers or {}, body=body, model=model, now=aware(at))
+    known = account.runtime.models
+    return signals_of(reading, account=account.name, model=model, at=at, known_models=known, tokens=tokens)
+
+
+def shared(pool: Pool, signal: Signal) -> tuple[Signal, ...]:
+    """The fact, and the same one of every account of its quota group when it is about their common limit."""
+    if signal.account not in pool or not isinstance(signal, QuotaObserved | RateLimited):
+        return (signal,)
+    group = pool.account(signal.account).quota_group
+    if group is None:
+        return (signal,)
+    return tuple([signal.replace(account=member.name) for member in pool if member.quota_group == group])

@@ -1,0 +1,53 @@
+"""Leases: a chosen account while a request is in flight on it.
+
+Refuses: choosing, counting (the engine does both); it only makes sure that the end is told once.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Any, Self
+
+    from rotator.core.selection import Selected
+
+
+class Lease:
+    """Ends with ``observe``, ``release`` or the ``with`` block, whichever comes first; until then it is in flight.
+
+    A lease that nobody ends counts until its process does.
+    """
+
+    def __init__(self, selected: Selected, ended: Callable[[str], None], observe: Callable[..., None]) -> None:
+        self.selected = selected
+        self.account = selected.account
+        self.model = selected.model
+        self._open = [ended]
+        self._observe = observe
+
+    def observe(
+        self, *, status: int, headers: Mapping[str, str] | None = None, body: Any = None, tokens: int | None = None
+    ) -> None:
+        """Learn from the response and end the lease; dropped when the account has left the file meanwhile."""
+        try:
+            self._observe(self.account, self.model, status=status, headers=headers, body=body, tokens=tokens)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """End the lease without news; ending it twice, also from two threads, is nothing."""
+        try:
+            ended = self._open.pop()
+        except IndexError:
+            return
+        ended(self.account)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.release()

@@ -1,0 +1,230 @@
+"""The engine: chooses, learns, waits. What people import.
+
+Refuses: parsing (``core.codec``, ``core.providers``), bytes on disk (``keeping``, ``store``), HTTP. Every operation reads the
+clock once, under the lock of ``running``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from rotator.core.selection import Parked, Selected, Unavailable
+from rotator.core.signals import Held, Released
+from rotator.engine.learning import facts_of_choice, facts_of_response
+from rotator.engine.leases import Lease
+from rotator.engine.running import Running
+from rotator.errors import BadArgument, UnknownAccount
+from rotator.store.file import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime, timedelta
+    from typing import Any
+
+    from rotator.clock import Clock
+    from rotator.core.policy import Policy
+    from rotator.core.signals import Signal
+    from rotator.core.state import Account
+    from rotator.credentials import Credentials
+    from rotator.engine.waiting import Waiting
+
+
+class Rotator(Running):
+    """Which account now, and if none, when. Made by ``open`` or ``memory``; thread-safe; a context manager."""
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, policy: Policy | None = None, clock: Clock | None = None) -> Rotator:
+        """An engine on a file. ``policy`` are the defaults that the file's own ``policy`` goes over.
+
+        Raises AccountsMissing, AccountsDenied, AccountsInvalid (with every fault), AccountsUnreadable.
+        """
+        return cls(Store(path), policy, clock)
+
+    @classmethod
+    def memory(
+        cls, document: bytes | str | Mapping[str, Any], *, policy: Policy | None = None, clock: Clock | None = None
+    ) -> Rotator:
+        """The same engine without a file, on the bytes of a document or on a decoded one. Raises AccountsInvalid."""
+        if isinstance(document, str):
+            document = document.encode()
+        if not isinstance(document, bytes):
+            import json  # only for a decoded document
+
+            document = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2).encode()
+        return cls(document, policy, clock)
+
+    def next(
+        self, model: str, *, session: str | None = None, tags: Iterable[str] = (), size: int | None = None
+    ) -> Selected | Parked | Unavailable:
+        """The account for the next request of ``model``, made active.
+
+        ``session`` is the key of a conversation that stays on its account while that is good; ``tags`` limit the
+        accounts to those that bear all of them; ``size`` is the expected number of tokens.
+        """
+        with self._lock:
+            outcome = self.explain(model, session=session, tags=tags, size=size)
+            if isinstance(outcome, Selected):
+                facts = facts_of_choice(outcome, session)
+                if facts:
+                    self._add(facts, outcome.decided)
+            return outcome
+
+    def explain(
+        self,
+        model: str,
+        *,
+        session: str | None = None,
+        tags: Iterable[str] = (),
+        size: int | None = None,  # noqa: ARG002  no selector weighs it yet
+    ) -> Selected | Parked | Unavailable:
+        """The same choice as ``next`` would make now, not taken."""
+        with self._lock:
+            now = self._look()
+            return self._choosing.decide(self._keeper.pool, model, now, tuple(tags), session)
+
+    def lease(
+        self, model: str, *, session: str | None = None, tags: Iterable[str] = (), size: int | None = None
+    ) -> Lease | Parked | Unavailable:
+        """``next``, and the account counts as serving one more request until the lease ends."""
+        with self._lock:
+            outcome = self.next(model, session=session, tags=tags, size=size)
+            if not isinstance(outcome, Selected):
+                return outcome
+            self._choosing.count(self._keeper.pool, outcome.account, 1)
+            return Lease(outcome, self._landed, self._observe_lease)
+
+    def _landed(self, name: str) -> None:
+        with self._lock:
+            self._choosing.count(self._keeper.pool, name, -1)
+            self._watching.tell()
+
+    def observe(
+        self,
+        account: str,
+        model: str,
+        *,
+        status: int,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        tokens: int | None = None,
+    ) -> tuple[Signal, ...]:
+        """Learn from a response to a request that ``account`` made of ``model``; what was learned.
+
+        ``headers`` in any case; ``body`` bytes, text, decoded JSON or None; ``tokens`` what the request used, else the
+        body's usage. A response that cannot be understood teaches by its status alone. Raises UnknownAccount.
+        """
+        with self._lock:
+            at = self._look()
+            facts = facts_of_response(
+                self._account(account), model, at, status=status, headers=headers, body=body, tokens=tokens
+            )
+            self._add(facts, at)
+            return facts
+
+    def _observe_lease(self, account: str, model: str, **response: Any) -> None:
+        """``observe`` for a lease, whose account may have left the file meanwhile."""
+        with self._lock:
+            self._look()
+            if account in self._keeper.pool:
+                self.observe(account, model, **response)
+
+    def ingest(self, signals: Iterable[Signal]) -> None:
+        """Take facts in that you made yourself; about an account that is gone they are dropped."""
+        with self._lock:
+            self._add(signals, self._look())
+
+    def hold(self, name: str, *, until: datetime | None = None, model: str | None = None) -> None:
+        """Set an account (or one model of it) aside, without end or until an aware instant.
+
+        Raises UnknownAccount, and BadArgument for an instant without a time zone.
+        """
+        if until is not None and until.tzinfo is None:
+            message = "an instant needs a time zone: use datetime.now(UTC) + ..."
+            raise BadArgument(message)
+        with self._lock:
+            at = self._look()
+            self._account(name)
+            self._add([Held(name, model, at, None if until is None else until.timestamp())], at)
+
+    def release(self, name: str, *, model: str | None = None) -> None:
+        """Give an account (or one model of it) back; also ends its cooldowns and hard states. Raises UnknownAccount."""
+        with self._lock:
+            at = self._look()
+            self._account(name)
+            self._add([Released(name, model, at)], at)
+
+    def _account(self, name: str) -> Account:
+        if name not in self._keeper.pool:
+            message = f"no account is named {name}"
+            raise UnknownAccount(message)
+        return self._keeper.pool.account(name)
+
+    def wait(
+        self,
+        model: str,
+        *,
+        timeout: float | timedelta | None = None,
+        session: str | None = None,
+        tags: Iterable[str] = (),
+        size: int | None = None,
+        progress: Callable[[Parked], None] | None = None,
+    ) -> Selected | Unavailable:
+        """Wait until somebody is ready, then do what ``next`` does; ``Unavailable`` at once when waiting cannot help.
+
+        ``timeout`` in seconds or as a timedelta; ParkTimeout when it runs out. It sleeps in steps of at most a second of
+        the wall clock, so that a suspended machine, a stepped clock, a person's edit and another process are all noticed.
+        ``progress`` is called at each step while parked.
+        """
+        kept = tuple(tags)
+        waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size), timeout)
+        self._watching.enter(waiting)
+        try:
+            return waiting.run(progress)
+        finally:
+            self._watching.leave(waiting)
+
+    async def wait_async(
+        self,
+        model: str,
+        *,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109  the same face as wait
+        session: str | None = None,
+        tags: Iterable[str] = (),
+        size: int | None = None,
+    ) -> Selected | Unavailable:
+        """The awaitable ``wait``; it sleeps on a thread of the loop's executor, which cancelling it wakes."""
+        kept = tuple(tags)
+        waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size), timeout)
+        self._watching.enter(waiting)
+        try:
+            return await waiting.run_async()
+        finally:
+            self._watching.leave(waiting)
+
+    def when_ready(
+        self, model: str, callback: Callable[[Selected | Unavailable], None], *, tags: Iterable[str] = ()
+    ) -> Callable[[], None]:
+        """Call back once, from ``tick`` (on the alarm's thread), when somebody is ready or only a person can help.
+
+        The choice is not taken: whoever is called asks ``next``. Returns a function that cancels the watch.
+        """
+        kept = tuple(tags)
+        return self._watching.watch(self._waiting(lambda: self.explain(model, tags=kept), None), callback)
+
+    def _waiting(
+        self, decide: Callable[[], Selected | Parked | Unavailable], timeout: float | timedelta | None
+    ) -> Waiting:
+        from rotator.engine.waiting import Waiting  # only who waits needs threading
+
+        return Waiting(decide, self._news, self._clock, timeout)
+
+    def credentials(self, name: str) -> Credentials:
+        """The account's secrets, resolved now. Raises UnknownAccount, SecretMissing."""
+        from rotator.credentials import resolve  # only who sends requests needs it
+
+        with self._lock:
+            self._look()
+            self._account(name)
+            found = self._keeper.document.account(self._keeper.pool.index(name))
+        return resolve(name, found)

@@ -1,0 +1,171 @@
+"""Running: one pool that is kept in a file, chosen from and told the time; the machinery below the engine's face.
+
+Refuses: what is chosen or learned (``engine`` asks, ``choosing`` and ``learning`` know). Here are the only lock and the only
+clock. With an injected clock, and in memory, it starts no thread: its owner calls ``due_at`` and ``tick``.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import weakref
+
+from rotator.clock import MachineClock
+from rotator.core.instants import aware, tidy
+from rotator.engine.choosing import Choosing
+from rotator.engine.learning import shared
+from rotator.engine.watching import Watching
+from rotator.keeping import Keeper
+from rotator.store.file import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Self
+
+    from rotator.clock import Clock
+    from rotator.core.policy import Policy
+    from rotator.core.signals import Signal
+    from rotator.core.state import Pool
+    from rotator.keeping import FileState
+
+_engines: weakref.WeakSet[Running] = weakref.WeakSet()
+
+
+class Running:
+    """What an engine runs on; ``source`` is a file, or the bytes of a document that has none.
+
+    Raises AccountsMissing, AccountsDenied, AccountsInvalid (with every fault), AccountsUnreadable.
+    """
+
+    def __init__(self, source: Store | bytes, policy: Policy | None, clock: Clock | None) -> None:
+        self._lock = _thread.RLock()
+        self._clock: Clock = clock or MachineClock()
+        self._keeper = Keeper(source, policy, self._lock, self._now(), self._clock.monotonic, _warn)
+        self._generation = self._keeper.generation
+        self._choosing = Choosing()
+        self._watching = Watching(
+            self._lock,
+            self._clock,
+            self._keeper.due_in,
+            self.tick,
+            _warn,
+            threaded=clock is None and isinstance(source, Store),
+        )
+        self._closed = False
+        _engines.add(self)
+
+    def due_at(self) -> datetime | None:
+        """When ``tick`` has something to do; None when it has not."""
+        secs = self._watching.due_in()
+        return None if secs is None else aware(self._now() + max(secs, 0.0))
+
+    def tick(self) -> None:
+        """Do what is due: write the file, look whether it can be written again, call back those who watch."""
+        with self._lock:
+            due = self._keeper.due_in()
+            raw = self._keeper.unreadable_content()
+        if due is not None and due <= 0:
+            self.flush()
+        if raw is not None:
+            from rotator.core.codec.faults import runtime_faults_of  # loads jsonschema, only for a damaged runtime
+
+            for fault in runtime_faults_of(raw):
+                _warn(str(fault))
+        self._watching.step()
+
+    def flush(self) -> bool:
+        """Write what is pending, durably; False when nothing durable could be done (the facts stay pending)."""
+        return self._keeper.flush(self._now())
+
+    def document(self) -> bytes:
+        """The bytes that a flush would write now; they hold secrets."""
+        with self._lock:
+            self._look()
+            return self._keeper.raw()
+
+    @property
+    def pool(self) -> Pool:
+        """The accounts and what is known of them, as one frozen value."""
+        return self._keeper.pool
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is learned reaches the disk."""
+        return self._keeper.durable
+
+    def file_state(self) -> FileState:
+        """What people are told of the file: path, mode, durability, last error."""
+        with self._lock:
+            return self._keeper.file_state()
+
+    def close(self) -> None:
+        """Flush, and stop the alarm; closing twice is nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watching.stop()
+        self.flush()
+        _engines.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _now(self) -> float:
+        return tidy(self._clock.now().timestamp())
+
+    def _look(self) -> float:
+        """The one reading of the clock of an operation, and a look whether the file has changed."""
+        now = self._now()
+        self._keeper.look(now)
+        if self._keeper.generation != self._generation:
+            self._generation = self._keeper.generation
+            self._choosing.forget()
+            self._watching.tell()
+            self._watching.poke()
+        return now
+
+    def _after_fork(self) -> None:
+        self._lock = _thread.RLock()
+        self._choosing = Choosing()
+        self._keeper.forget_parent(self._lock)
+        self._watching.forget_parent(self._lock)
+
+    def _add(self, signals: Iterable[Signal], now: float) -> None:
+        sooner = False
+        for signal in signals:
+            for fact in shared(self._keeper.pool, signal):
+                added = self._keeper.add(fact, now)
+                if added is not None:
+                    self._choosing.touch(added[0])
+                    sooner = sooner or added[1]
+        if sooner:
+            self._watching.poke()
+        self._watching.tell()
+
+    def _news(self) -> int:
+        """How many news there were, after a look at the file."""
+        with self._lock:
+            self._look()
+            return self._watching.heard
+
+
+def _warn(message: str) -> None:
+    import logging  # 13 ms that a run without trouble does not pay
+
+    logging.getLogger("rotator").warning("%s", message)
+
+
+def _after_fork() -> None:
+    for engine in tuple(_engines):
+        engine._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,148 @@
+"""The ledger: what one document and the facts not yet in it stand for. ``pool = replay(document, pending)``.
+
+Refuses: files, locks, clocks; ``now`` are epoch seconds, one for each operation. Facts are pending until they are settled,
+also while they are on their way to the file.
+"""
+
+from __future__ import annotations
+
+from rotator.core.codec.decode import decode
+from rotator.core.pending import Pending, rebase
+from rotator.core.signals import Rotated
+from rotator.core.transitions import apply, replay, significant
+from rotator.keeping.stepped import TOLERATED_SECS, brought_back, facts_brought_back, is_ahead
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rotator.core.codec.decode import Document
+    from rotator.core.policy import Policy
+    from rotator.core.signals import Signal
+    from rotator.core.state import Pool
+
+_TRIM_EVERY = 4096
+"""Facts between two looks at how many are pending."""
+_KEPT_OF_A_KIND = 64
+"""Facts of one kind, account and model that a trim leaves: more than any ladder of refusals has steps."""
+
+
+class Ledger:
+    """``generation`` rises when accounts may have come, gone or changed otherwise than by ``add``.
+
+    Raises AccountsInvalid when the bytes are no document, here and in ``adopt``, which then changes nothing.
+    """
+
+    def __init__(self, raw: bytes, policy: Policy | None, now: float) -> None:
+        self._defaults = policy
+        self.document: Document
+        self.document, self._base = decode(raw, policy)
+        self.pool: Pool = self._base
+        self._pending = Pending()
+        self._taken: Pending | None = None
+        self._stepped: dict[str, float] = {}
+        self._stepped_when_taken: dict[str, float] = {}
+        self._added = 0
+        self._read_at = now
+        self.generation = 0
+
+    @property
+    def underway(self) -> bool:
+        """Whether facts have been taken for the file and are neither settled nor put back."""
+        return self._taken is not None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the pool knows something that the document does not hold."""
+        from rotator.core.codec.encode import changed  # loads json, and a pick that changes nothing writes nothing
+
+        return changed(self.document, self.pool)
+
+    def add(self, signal: Signal, now: float) -> tuple[int, bool] | None:
+        """Take one fact in: (the account's place, whether it is significant), or None when it changed nothing."""
+        if signal.account not in self.pool:
+            return None
+        if signal.at <= now + TOLERATED_SECS:
+            self._heed_step(signal, now)
+        before = self.pool
+        self.pool = apply(before, signal)
+        if self.pool is before:
+            return None
+        self._pending.add((signal,))
+        self._trim()
+        index = before.index(signal.account)
+        model = getattr(signal, "model", None)
+        return index, significant(before.at(index).runtime, self.pool.at(index).runtime, model)
+
+    def _heed_step(self, signal: Signal, now: float) -> None:
+        """Before a fact made now: nothing that it is weighed against may be of the future (see ``stepped``)."""
+        self._read_at = min(self._read_at, now)
+        names = [signal.account]
+        if type(signal) is Rotated and self.pool.active is not None:
+            names.append(self.pool.active)
+        for name in names:
+            runtime = self.pool.account(name).runtime
+            if is_ahead(runtime, now):
+                self._stepped[name] = now
+                self._pending = Pending(facts_brought_back(self._pending, name, now))
+                if self._taken is not None:
+                    self._taken = Pending(facts_brought_back(self._taken, name, now))
+                self.pool = self.pool.with_runtime(name, brought_back(runtime, now))
+                self.generation += 1
+
+    def _trim(self) -> None:
+        """Where nothing can be written for long, refusals pile up: of each kind, account and model the newest count."""
+        self._added += 1
+        if self._added < _TRIM_EVERY:
+            return
+        self._added = 0
+        kinds: dict[tuple[type, str, str | None], list[Signal]] = {}
+        for signal in self._pending:
+            kinds.setdefault((type(signal), signal.account, getattr(signal, "model", None)), []).append(signal)
+        kept = {id(signal) for same in kinds.values() for signal in same[-_KEPT_OF_A_KIND:]}
+        self._pending = Pending([signal for signal in self._pending if id(signal) in kept])
+
+    def adopt(self, raw: bytes, now: float) -> bool:
+        """Stand on what the file now holds, with the pending facts over it; whether a write is due for it."""
+        if raw == self.document.raw:
+            return False
+        document, read = decode(raw, self._defaults)
+        self._base, self._pending, due = rebase(self._base, read, self._pending, self._read_at)
+        self.document, self._read_at = document, now
+        self.generation += 1
+        self._stand()
+        return due
+
+    def _stand(self) -> None:
+        pool = self._base
+        for name, at in self._stepped.items():
+            if name in pool and is_ahead(pool.account(name).runtime, at):
+                pool = pool.with_runtime(name, brought_back(pool.account(name).runtime, at))
+        self.pool = replay(pool, self._pending)
+
+    def take(self) -> tuple[Document, Pool]:
+        """The pending facts leave for the file: what to encode. Those that arrive from here on are pending anew."""
+        self._taken, self._pending = self._pending, Pending()
+        self._stepped_when_taken = dict(self._stepped)
+        return self.document, self.pool
+
+    def put_back(self) -> None:
+        """Facts that were on their way are pending again."""
+        if self._taken is not None:
+            self._pending = Pending([*self._taken, *self._pending])
+            self._taken = None
+
+    def settle(self, document: Document, pool: Pool, now: float) -> None:
+        """The file holds that document since ``now``: stand on it, with what arrived meanwhile over it."""
+        self.document, self._base, self._read_at, self._taken = document, pool, now, None
+        then = self._stepped_when_taken
+        self._stepped = {name: at for name, at in self._stepped.items() if then.get(name) != at}
+        self._stand()
+
+    def drop(self) -> None:
+        """Nothing is pending after all."""
+        self._pending = Pending()
+
+    def forget(self) -> None:
+        """Nothing but the document is known: the pending facts are somebody else's to write."""
+        self._pending, self._taken, self._stepped = Pending(), None, {}
+        self.pool = self._base
+        self.generation += 1

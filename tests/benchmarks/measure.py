@@ -1,0 +1,148 @@
+"""The figures of the README's table: ratios against a reference in the same run, medians over interleaved rounds.
+
+Run it with the interpreter of an environment in which rotator is installed as a wheel: ``python tests/benchmarks/measure.py``.
+Machines are noisy, so the two sides of a ratio take turns and absolute times are not printed.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+from documents import pool
+
+ROUNDS = int(os.environ.get("ROUNDS", "25"))
+ROTATOR = str(Path(sysconfig.get_path("scripts")) / "rotator")
+REFERENCE = [sys.executable, "-c", "import click, json"]
+CLEAN = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
+def process_secs(command: list[str], before=None) -> float:
+    if before is not None:
+        before()
+    begun = time.perf_counter()
+    done = subprocess.run(command, env=CLEAN, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    took = time.perf_counter() - begun
+    if done.returncode:
+        raise SystemExit(f"{command} ended with {done.returncode}: {done.stderr.decode()}")
+    return took
+
+
+def ratio_of_processes(command: list[str], before=None) -> float:
+    process_secs(command, before)
+    process_secs(REFERENCE)
+    return statistics.median(process_secs(command, before) / process_secs(REFERENCE) for _ in range(ROUNDS))
+
+
+def processes(folder: Path) -> None:
+    small, large = folder / "ten.json", folder / "thousand.json"
+    small.write_bytes(pool(10))
+    large.write_bytes(pool(1000))
+    switching = folder / "switching.json"
+    bare = {"version": 2, "accounts": [{"email": f"user{i}@example.com"} for i in range(10)]}
+
+    def rewind() -> None:
+        switching.write_text(json.dumps(bare, indent=2))
+
+    def ask(path: Path, *more: str) -> list[str]:
+        return [ROTATOR, "--accounts", str(path), "next", "-m", "model-a", *more]
+
+    row("`rotator next`, 10 accounts, no switch", ratio_of_processes(ask(small)), "import click, json", 1.0)
+    row("the same with a switch, written durably", ratio_of_processes(ask(switching), rewind), "import click, json", 2.2)
+    row("`rotator next --peek`, 1,000 accounts", ratio_of_processes(ask(large, "--peek")), "import click, json", 2.0)
+
+
+def picks() -> None:
+    from rotator import Rotator
+    from rotator.core.signals import QuotaObserved
+    from rotator.core.state import Window
+
+    rates: dict[tuple[int, bool], float] = {}
+    for count in (10, 10000):
+        rotator = Rotator.memory(pool(count))
+        rotator.next("model-a")
+        for with_fact in (False, True):
+            best, rounds = 0.0, 10000 if with_fact else 50000
+            for _ in range(7):
+                begun = time.perf_counter()
+                for _ in range(rounds):
+                    chosen = rotator.next("model-a")
+                    if with_fact:
+                        window = Window("requests", 0.5, chosen.decided + 3600.0)
+                        rotator.ingest([QuotaObserved(chosen.account, "model-a", chosen.decided, (window,))])
+                best = max(best, rounds / (time.perf_counter() - begun))
+            rates[count, with_fact] = best
+    row("`Rotator.next`, 10 accounts, picks/s", rates[10, False], "at least", 100000)
+    row("`Rotator.next`, 10,000 accounts, picks/s", rates[10000, False], "at least", 50000)
+    row("slower at 10,000 accounts than at 10", rates[10, False] / rates[10000, False], "itself", 3.0)
+    row("a fact before every pick, 10,000 accounts, picks/s", rates[10000, True], "at least", 20000)
+
+
+def flush(folder: Path) -> None:
+    from rotator import Rotator
+    from rotator.clock import MachineClock
+
+    path = folder / "flush.json"
+    path.write_bytes(pool(1000))
+    os.chmod(path, 0o600)
+    document = json.loads(path.read_bytes())
+    ratios = []
+    with Rotator.open(path, clock=MachineClock()) as rotator:
+        for number in range(ROUNDS):
+            rotator.observe(f"user{number}@example.com", "model-a", status=500)
+            begun = time.perf_counter()
+            assert rotator.flush()
+            middle = time.perf_counter()
+            plain_write(folder / "plain.json", document)
+            ratios.append((middle - begun) / (time.perf_counter() - middle))
+    row("durable flush of 1,000 accounts", statistics.median(ratios), "json.dumps + write + fsync + rename + fsync", 2.0)
+
+
+def plain_write(path: Path, document: object) -> None:
+    draft = path.with_suffix(".tmp")
+    with draft.open("w") as file:
+        file.write(json.dumps(document))
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+def memory(folder: Path) -> None:
+    path = folder / "memory.json"
+    path.write_bytes(pool(10000))
+    code = (
+        "import sys; from rotator.engine import Rotator; from rotator.clock import MachineClock\n"
+        "def kib(key): return int(next(l for l in open('/proc/self/status') if l.startswith(key)).split()[1])\n"
+        "base = kib('VmRSS'); r = Rotator.open(sys.argv[1], clock=MachineClock())\n"
+        "for model in ('model-a', 'model-b', 'model-c'): r.next(model)\n"
+        "print(kib('VmHWM') - base)"
+    )
+    out = subprocess.run([sys.executable, "-c", code, str(path)], env=CLEAN, capture_output=True, check=True, text=True)
+    row("memory of 10,000 accounts x 3 models, at its peak", int(out.stdout) * 1024 / path.stat().st_size, "file size", 6.0)
+
+
+def row(what: str, figure: float, reference: str, limit: float) -> None:
+    shown = f"{figure:,.0f}" if figure > 100 else f"{figure:.2f} x"
+    bound = f"{limit:,.0f}" if limit > 100 else f"{limit:.1f} x"
+    print(f"| {what} | {shown} | {reference} | {bound} |", flush=True)
+
+
+if __name__ == "__main__":
+    gc.collect()
+    print("| what | measured | against | promised |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        processes(Path(name))
+        picks()
+        flush(Path(name))
+        memory(Path(name))

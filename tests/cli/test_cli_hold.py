@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+import pytest
+
+
+def test_a_held_account_is_not_chosen_until_it_is_released(accounts, here):
+    assert here("hold", "a@example.com").out == "a@example.com: on hold until `rotator release`\n"
+    assert here("next", "-m", "g", "--peek").out == "b@example.com\n"
+    assert here("release", "a@example.com").out == "a@example.com: released\n"
+    assert here("next", "-m", "g", "--peek").out == "a@example.com\n"
+
+
+def test_a_hold_for_a_while_says_until_when(accounts, here):
+    ran = here("hold", "a@example.com", "--for", "1h30m", "-m", "g")
+    assert ran.out.startswith("a@example.com for g: on hold until 2")
+    assert ran.out.endswith(" (in 1 h 30 min)\n")
+    assert here("next", "-m", "g", "--peek").out == "b@example.com\n"
+    assert here("next", "-m", "other", "--peek").out == "a@example.com\n"
+
+
+def test_a_hold_until_an_instant_ends_at_that_instant(accounts, here):
+    ran = here("hold", "a@example.com", "--until", "2098-06-01T12:00:00+02:00", "--json")
+    assert ran.json == {
+        "schema_version": 1,
+        "account": "a@example.com",
+        "model": None,
+        "held": True,
+        "held_until": "2098-06-01T10:00:00Z",
+        "durable": True,
+    }
+    runtime = json.loads(accounts.read_bytes())["accounts"][0]["runtime"]
+    assert datetime.fromisoformat(runtime["held_until"]) == datetime.fromisoformat("2098-06-01T10:00:00+00:00")
+
+
+def test_release_also_ends_cooldowns_and_hard_states(accounts, here):
+    accounts.write_text(
+        '{"version": 2, "accounts": [{"id": "a", "api_key": "fake-a", "runtime": '
+        '{"rev": 3, "banned": true, "blocked_reason": "terms", "blocked_at": "2026-01-01T00:00:00Z"}}]}'
+    )
+    assert here("next", "-m", "g").code == 69
+    assert here("release", "a", "--json").json["held"] is False
+    assert here("next", "-m", "g").out == "a\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--for", "5h", "--until", "17:30"], "say the same"),
+        (["--until", "2020-01-01 10:00"], "in the past"),
+        (["--until", "soon"], "--until takes"),
+        (["--for", "soon"], "a length of time is"),
+    ],
+)
+def test_a_time_that_means_nothing_is_2(accounts, here, words, told):
+    ran = here("hold", "a@example.com", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert told in ran.err
+
+
+def test_a_hold_beyond_the_calendar_is_a_hold_without_end(accounts, here):
+    assert here("hold", "a@example.com", "--for", "999999999w", "--json").json["held_until"] is None

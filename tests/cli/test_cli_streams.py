@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = [sys.executable, "-m", "rotator"]
+
+
+@pytest.mark.parametrize("words", [["next", "-m", "g", "--json", "--peek"], ["check"]])
+def test_a_reader_that_goes_away_is_no_news(accounts, words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*PROGRAM, *words], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("words", [["next", "-m", "g", "--peek"], ["check"]])
+def test_a_full_disk_under_stdout_is_74_and_said_once(accounts, words):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (74, b"rotator: stdout: No space left on device\n")
+
+
+def test_closed_streams_do_not_end_a_run(accounts):
+    script = 'exec "$0" -m rotator next -m g >&- 2>&-'
+    assert subprocess.run(["sh", "-c", script, sys.executable], check=False).returncode == 0
+
+
+def test_output_is_utf_8_in_any_locale(home, rotator):
+    (home / "accounts.json").write_text('{"accounts": [{"id": "zoë", "api_key": "fake-z"}]}')
+    for locale in ("C", "POSIX"):
+        ran = rotator("next", "-m", "g", "--peek", LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+        assert (ran.code, ran.out) == (0, "zoë\n")
