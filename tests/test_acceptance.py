@@ -74,7 +74,9 @@ def test_state_persists_across_restart(path):
 
 
 @pytest.mark.parametrize(
-    ("weekly_left", "chosen"), [(0.0, "other"), (0.01, "other"), (0.9, "weekly")], ids=["spent", "below reserve", "plenty"]
+    ("weekly_left", "chosen"),
+    [(0.0, "other"), (0.01, "other"), (0.9, "weekly")],
+    ids=["spent", "below reserve", "plenty"],
 )
 def test_long_windows_influence_the_choice(path, weekly_left, chosen):
     windows = {

@@ -48,10 +48,10 @@ def duration(seconds: float) -> str:
     minutes = -(-whole // _MINUTE)
     if minutes < _MINUTE:
         return f"{minutes} min"
-    hours, minutes = divmod(minutes, _MINUTE)
-    if hours < _DAY // _HOUR:
+    if minutes < _DAY // _MINUTE:
+        hours, minutes = divmod(minutes, _MINUTE)
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, _DAY // _HOUR)
+    days, hours = divmod(-(-minutes // _MINUTE), _DAY // _HOUR)
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 

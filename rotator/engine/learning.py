@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from rotator.core.signals import Signal
     from rotator.core.state import Account, Pool
 
-_SESSION_NOTE_SECS = 60.0
-"""A session that stays where it is is noted at most this often; its time to live is far longer."""
-
 
 def facts_of_choice(chosen: Selected, session: str | None) -> list[Signal]:
     """What taking a choice changes: nothing, when the same account was chosen again."""
@@ -27,10 +24,8 @@ def facts_of_choice(chosen: Selected, session: str | None) -> list[Signal]:
     facts: list[Signal] = []
     if chosen.switched:
         facts.append(Rotated(name, chosen.previous, at, chosen.selection_reason or "", chosen.shadow))
-    if session is not None:
-        noted = chosen.pool.account(name).runtime.sessions.get(session, 0.0)
-        if at - noted >= _SESSION_NOTE_SECS or chosen.selection_reason != "sticky_session":
-            facts.append(SessionPlaced(name, session, at))
+    if session is not None and chosen.must_note(session):
+        facts.append(SessionPlaced(name, session, at))
     return facts
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import _thread
 import errno
 
-from rotator.core.codec.decode import VERSION
+from rotator.core.codec.decode import NEWER, VERSION
 from rotator.core.value import Value
 from rotator.errors import RotatorError
 from rotator.keeping.due import Due
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _LOOK_AGAIN_SECS = 1.0
 """How long a file that cannot be read is left alone while its stamp stands still."""
-_NEWER = "the file was written by a newer rotator (version above 2): update rotator to keep what it learns"
 
 
 class FileState(Value):
@@ -148,7 +147,7 @@ class Keeper:
         """Whether the file could be written, told without trying; what a write was refused for, only a write refutes."""
         if self._store is None:
             return
-        found = _NEWER if self.document.newer else obstacle(self._store.path)
+        found = NEWER if self.document.newer else obstacle(self._store.path)
         if found is not None:
             self._refused = False
             self._hinder(found)
@@ -212,7 +211,7 @@ class Keeper:
                 self._put_back()
                 self._adopt(snapshot, now)
                 if self.document.newer:
-                    raise ReadOnly(errno.EROFS, _NEWER)
+                    raise ReadOnly(errno.EROFS, NEWER)
                 taken = self._ledger.take()
                 self._due.begin()
             written[:] = [encode(*taken)]

@@ -101,8 +101,12 @@ class Server(uvicorn.Server):
         self.stopped_by = number
 
     def serve_until_stopped(self, listener: socket.socket) -> int | None:
-        """Serve on the socket until a signal; which one. Closes the socket. Only for the main thread."""
-        before = {number: signal.signal(number, self._stop) for number in _STOPPING}
+        """Serve on the socket until a signal; which one. Closes the socket. Only for the main thread.
+
+        A signal that was ignored when the program began (``nohup``) stays ignored.
+        """
+        heeded = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._stop) for number in heeded}
         try:
             self.run(sockets=[listener])
         finally:

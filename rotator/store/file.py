@@ -146,7 +146,7 @@ class Store:
         aside = writing.copy_aside(target, suffix, seen, like) if suffix else None
         try:
             now = self._install(target, seen, raw, like, deadline)
-        except Exception as error:
+        except BaseException as error:
             if aside and (isinstance(error, writing.Overtaken) or _holds(target, seen)):
                 writing.discard(aside)
             raise

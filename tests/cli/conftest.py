@@ -53,6 +53,7 @@ def home(tmp_path, monkeypatch):
         "NO_COLOR",
         "FORCE_COLOR",
         "_ROTATOR_COMPLETE",
+        "PYTHONUNBUFFERED",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

@@ -126,7 +126,8 @@ def test_a_read_only_file_is_answered_and_said_not_to_be_durable(accounts, here)
     assert (ran.code, ran.json["account"], ran.json["durable"]) == (0, "a@example.com", False)
     assert ran.err.count("\n") == 1
     assert "read-only (mode 0400); going on in memory, nothing learned is kept" in ran.err
-    assert here("next", "-m", "g", "--peek").err == ""
+    ran = here("next", "-m", "g", "--peek", "--json")
+    assert (ran.json["durable"], ran.err) == (False, "")
 
 
 def test_a_newer_version_is_answered_and_never_written(accounts, here):
@@ -136,6 +137,7 @@ def test_a_newer_version_is_answered_and_never_written(accounts, here):
     assert (ran.code, ran.json["account"], ran.json["durable"]) == (0, "a", False)
     assert "update rotator" in ran.err
     assert accounts.read_text() == newer
+    assert here("next", "-m", "g", "--peek", "--json").json["durable"] is False
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"accounts": 5}', "\0\0\0", '{"accounts": [{"id": "a"}, {"id": "a"}]}'])
@@ -222,6 +224,15 @@ def test_a_session_stays_on_its_account_and_is_noted_once(accounts, here):
     assert here("next", "-m", "g", "--session", "chat-7").out == first
     assert accounts.read_bytes() == stamp
     assert b"chat-7" in stamp
+
+
+def test_a_new_session_is_noted_though_the_account_stays(home, here):
+    _pool(home / "accounts.json", {"id": "a", "api_key": "fake-a"}, active="a")
+    before = (home / "accounts.json").read_bytes()
+    assert here("next", "-m", "g").out == "a\n"
+    assert (home / "accounts.json").read_bytes() == before
+    assert here("next", "-m", "g", "--session", "chat-7").out == "a\n"
+    assert b"chat-7" in (home / "accounts.json").read_bytes()
 
 
 def test_a_lone_surrogate_is_printed_as_its_escape(accounts, here):

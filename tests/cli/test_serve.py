@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
 from rotator.cli import main
+from rotator.clock import MachineClock
+from rotator.engine import Rotator
 
 ROOT = Path(__file__).parents[2]
 MODEL = "gemini-3-pro"
@@ -95,6 +99,34 @@ def test_it_serves_what_status_prints_and_follows_the_file(serve, accounts, capf
         accounts.write_text(accounts.read_text().replace('"name": "b"', '"name": "new"'))
         names = [c["account"] for c in client.get("/v1/accounts/status?model=m").json()["candidates"]]
         assert names == ["a", "new"]
+
+
+def test_at_the_same_instant_its_body_is_the_very_object_that_status_prints(accounts, capfd, monkeypatch):
+    from rotator.server.app import status_app
+
+    monkeypatch.setattr(MachineClock, "now", lambda _self: datetime(2026, 11, 20, 10, tzinfo=UTC))
+
+    async def ask(target):
+        transport = httpx.ASGITransport(status_app(rotator))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.get(target)).json()
+
+    with Rotator.open(accounts, clock=MachineClock()) as rotator:
+        for words, query in ((["-m", MODEL], f"?model={MODEL}"), ([], "")):
+            assert main(["--accounts", str(accounts), "status", "--json", *words]) == 0
+            assert json.loads(capfd.readouterr()[0]) == asyncio.run(ask(f"/v1/accounts/status{query}"))
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored(serve):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process, address = serve()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    assert httpx.get(f"{address}/healthz", timeout=10).status_code == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
 
 
 def test_an_allowed_name_is_served_and_others_are_not(serve):

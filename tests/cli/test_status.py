@@ -162,18 +162,25 @@ def test_a_long_name_is_folded_and_never_cut():
 
 
 def test_what_the_file_says_cannot_write_on_the_terminal():
-    evil = "a\x1b[2J\x9b31m\u202e[red]x[/red]\r:boom:"
-    document = {"version": 2, "active": evil, "accounts": [account(evil, restricted=True, blocked_reason=evil)]}
+    turned = "a\u202e[red]x[/red]:boom:"
+    evil = f"{turned}\x1b[2J\x9b31m\r"
+    refused = {"windows": {evil: window(0.5, 60)}}
+    named = account(turned, keys={"models": [evil]}, restricted=True, blocked_reason=evil, windows={evil: window(0, 9)})
+    named["runtime"]["models"] = {evil: refused}
     for width in (40, 100, 100_000):
-        text = shown(document, width, file={**FILE, "path": evil, "last_error": evil}, model=evil)
+        text = shown({"version": 2, "active": turned, "accounts": [named]}, width, file={**FILE, "last_error": evil})
         assert not set("\x1b\x9b\u202e\r") & set(text)
-        assert "[red]x[/red]" in "".join(text.split())
-        assert ":boom:" in "".join(text.split())
+        assert "a\\u202e[red]x[/red]:boom:" in "".join(text.split())
+        assert "\\x1b[2J\\x9b31m\\r" in "".join(text.split())
 
 
-@given(st.text(min_size=1, max_size=30), st.integers(1, 200))
-def test_any_name_at_any_width_is_shown_without_control(name, width):
-    text = shown({"version": 2, "accounts": [account(name, REFUSED)]}, width)
+NAME = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=30)
+
+
+@given(NAME, st.text(max_size=30), st.integers(1, 200))
+def test_whatever_the_file_holds_is_shown_without_control_at_any_width(name, reason, width):
+    held = account(name, {"windows": {reason: window(0.5, 60)}}, restricted=True, blocked_reason=reason)
+    text = shown({"version": 2, "accounts": [held]}, width, model=reason or MODEL)
     assert all(character.isprintable() or character == "\n" for character in text)
 
 

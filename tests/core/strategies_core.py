@@ -35,7 +35,9 @@ instants = st.one_of(
     st.integers(0, 40000).map(lambda n: round(T0 + n / 1000, 3)),
     st.integers(-90000, 90000).map(lambda n: T0 + n),
 )
-delays = st.one_of(st.sampled_from([0.0, 0.25, 1.0, 5.0, 30.0, 301.0]), st.floats(0.0, 700000.0).map(lambda f: round(f, 4)))
+delays = st.one_of(
+    st.sampled_from([0.0, 0.25, 1.0, 5.0, 30.0, 301.0]), st.floats(0.0, 700000.0).map(lambda f: round(f, 4))
+)
 fractions = st.one_of(
     st.sampled_from([0.0, 0.001, 0.0015, 0.01, 0.04, 0.05, 0.5, 1.0]), st.floats(0.0, 1.0, allow_subnormal=False)
 )

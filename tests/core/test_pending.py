@@ -67,7 +67,9 @@ def _day(turns):
     """What a busy account learns: account-wide and model quota, tokens, sessions, changes of the active account."""
     for n in range(turns):
         at, model, name = T0 + n, MODELS[n % 2], "ab"[n // 7 % 2]
-        yield QuotaObserved(name, None, at, (Window("5h", 0.9, T0 + 9e4, 18000.0), Window("7d", 0.8, T0 + 9e5, 604800.0)))
+        yield QuotaObserved(
+            name, None, at, (Window("5h", 0.9, T0 + 9e4, 18000.0), Window("7d", 0.8, T0 + 9e5, 604800.0))
+        )
         if n % 3:
             yield QuotaObserved(name, model, at, (Window("requests", 0.5, at + 60, 60.0),))
         yield Succeeded(name, model, at, 1000 + n)

@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies_core import NAMES, POLICY, T0, Account, climbing, delays, explicit, pool_of, pools, rotations, signals, told
+from strategies_core import (
+    NAMES,
+    POLICY,
+    T0,
+    Account,
+    climbing,
+    delays,
+    explicit,
+    pool_of,
+    pools,
+    rotations,
+    signals,
+    told,
+)
 
 from rotator.core.policy import SELECTORS
 from rotator.core.ranking import Ranking
@@ -28,7 +41,10 @@ steps = st.one_of(
     st.tuples(st.just("look"), st.none()),
 )
 policies = st.builds(
-    POLICY.replace, selector=st.sampled_from(SELECTORS), hysteresis=st.sampled_from([0.0, 0.05]), stale_after=st.sampled_from([50.0, 86400.0])
+    POLICY.replace,
+    selector=st.sampled_from(SELECTORS),
+    hysteresis=st.sampled_from([0.0, 0.05]),
+    stale_after=st.sampled_from([50.0, 86400.0]),
 )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies_core import MODELS, POLICY, T0, instants, pools, told, pool_of
+from strategies_core import MODELS, POLICY, T0, instants, pool_of, pools, told
 
 from rotator.core.policy import Policy
 from rotator.core.scorer import TERMS, Score, appraise, confidence, remaining, score_of
 from rotator.core.signals import QuotaObserved, RateLimited, Refused, ServerFailed, Succeeded
-from rotator.core.state import NEVER, Account, ModelState, Runtime, Window
+from rotator.core.state import Account, ModelState, Runtime, Window
 
 M = "m-1"
 weights = st.floats(0.0, 5.0)
@@ -75,12 +75,9 @@ def test_the_score_is_the_sum_of_the_terms_that_are_shown_and_the_same_each_time
     for account in pool:
         standing = _appraised(account, now, in_flight=in_flight, model=model)
         score = score_of(standing)
-        if standing.ready_at == NEVER:
-            assert score is None
-        else:
-            assert score.total == standing.total == sum(score.terms.values())
-            assert tuple(score.terms) == TERMS[: len(score.terms)]
-            assert len(score.terms) == (7 if standing.terms[-1] else 6)
+        assert score.total == standing.total == sum(score.terms.values())
+        assert tuple(score.terms) == TERMS[: len(score.terms)]
+        assert len(score.terms) == (7 if standing.terms[-1] else 6)
         assert _appraised(account, now, in_flight=in_flight, model=model) == standing
 
 
@@ -197,10 +194,6 @@ def test_what_was_observed_of_the_model_or_the_account_is_usable_for_a_day(fact,
     assert not _appraised(account, T0 + day + 1).usable
 
 
-def _in_flight_of_one(account):
-    return _appraised(account, in_flight=1)
-
-
 @pytest.mark.parametrize(
     ("runtime", "guarded"),
     [
@@ -216,7 +209,7 @@ def _in_flight_of_one(account):
     ],
 )
 def test_one_request_at_a_time_near_a_limit_and_after_a_refusal(runtime, guarded):
-    standing = _in_flight_of_one(Account("a", runtime=runtime))
+    standing = _appraised(Account("a", runtime=runtime), in_flight=1)
     assert standing.guarded is guarded
     assert (standing.ready_at, standing.blocked_by) == ((T0 + POLICY.guard_wait, "quota") if guarded else (0.0, None))
     assert not _appraised(Account("a", runtime=runtime)).guarded

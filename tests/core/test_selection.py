@@ -120,11 +120,12 @@ def _usable(pool, now):
     return any(s.usable for s in ready if s.tier == min(r.tier for r in ready))
 
 
-@settings(max_examples=200)
-@given(pools(), st.integers(0, 60), st.lists(st.floats(0.0, 0.999), min_size=2, max_size=5))
+@settings(max_examples=150)
+@given(pools(facts=explicit), st.integers(0, 60), st.lists(st.floats(0.0, 0.999), min_size=2, max_size=5))
 def test_frozen_inputs_give_at_most_one_switch(pool, second, later):
     """At one instant and at later ones of the same second; frozen means that nobody's wait ends in between."""
     start = T0 + second + 0.001
+    pool = told(pool, *[Succeeded(name, M, T0 - 5) for name in NAMES])
     assume(_usable(pool, start))
     waits = [a.ready_at(M, POLICY, probes=p)[0] for a in pool for p in (True, False)]
     assume(not any(start < w <= start + 1 for w in waits))
@@ -153,7 +154,11 @@ def _random_day(seed):
             if luck.random() < 0.8:
                 ahead = luck.random() * length
                 ends += ahead < 86400
-                facts.append(_reading(name, luck.choice([luck.random(), luck.random() ** 3, 1.0]), ahead, length=length, window=window))
+                facts.append(
+                    _reading(
+                        name, luck.choice([luck.random(), luck.random() ** 3, 1.0]), ahead, length=length, window=window
+                    )
+                )
         if luck.random() < 0.5:
             facts.append(Succeeded(name, M, T0 - luck.random() * 600))
         if luck.random() < 0.3:
@@ -179,13 +184,19 @@ def test_a_day_without_news_brings_no_more_switches_than_accounts_and_ends(seed)
 
 @pytest.mark.parametrize("length", [18000.0, 604800.0])
 def test_a_long_window_that_is_soon_reset_is_spent_first(length):
-    pool = told(pool_of("a", "b"), _reading("a", 0.5, length * 0.9, length=length), _reading("b", 0.5, length * 0.1, length=length))
+    pool = told(
+        pool_of("a", "b"),
+        _reading("a", 0.5, length * 0.9, length=length),
+        _reading("b", 0.5, length * 0.1, length=length),
+    )
     assert _name(pool) == "b"
 
 
 def test_the_week_counts_as_well_as_the_five_hours():
     same = [_reading(name, 0.5, 9000) for name in "ab"]
-    week = [_reading(name, 0.5, ahead, length=604800.0, window="7d") for name, ahead in [("a", 590000.0), ("b", 60000.0)]]
+    week = [
+        _reading(name, 0.5, ahead, length=604800.0, window="7d") for name, ahead in [("a", 590000.0), ("b", 60000.0)]
+    ]
     assert _name(told(pool_of("a", "b"), *same, *week)) == "b"
 
 
@@ -277,7 +288,9 @@ def test_an_account_that_is_not_ready_never_takes_a_turn():
 
 def test_a_chain_rides_each_account_down_to_its_reserve_then_the_fullest_then_the_emergency():
     spare = Account("spare", emergency=True)
-    pool = told(pool_of(spare, "a", "b", policy=Policy(selector="chain")), _reading("a", 0.1, 900), _reading("b", 1.0, 60))
+    pool = told(
+        pool_of(spare, "a", "b", policy=Policy(selector="chain")), _reading("a", 0.1, 900), _reading("b", 1.0, 60)
+    )
     ridden = []
     for spent in [None, ("a", 0.03), ("b", 0.04), ("b", 0.02), ("a", 0.0), ("b", 0.0)]:
         if spent is not None:
@@ -298,7 +311,7 @@ def test_a_chain_stays_with_the_first_ready_account_whatever_is_active_or_scores
 @given(pools(), st.integers(0, 90))
 def test_a_shadow_rotates_and_names_what_the_score_would_have_picked(pool, second):
     now = T0 + second
-    assume(isinstance(select(pool, M, now=now), Selected))
+    pool = told(pool, *[Succeeded(name, M, T0 - 5) for name in NAMES])
     assume(_usable(pool, now))
     shadow = select(Pool(list(pool), pool.active, Policy(selector="shadow")), M, now=now)
     turn = select(Pool(list(pool), pool.active, Policy(selector="round_robin")), M, now=now)
@@ -310,7 +323,12 @@ def test_a_shadow_rotates_and_names_what_the_score_would_have_picked(pool, secon
 
 
 def test_a_session_stays_on_its_account_though_another_scores_better():
-    pool = told(pool_of("a", "b", active="b"), _reading("a", 0.2, 18000), _reading("b", 1.0, 60), SessionPlaced("a", "chat", T0 - 9))
+    pool = told(
+        pool_of("a", "b", active="b"),
+        _reading("a", 0.2, 18000),
+        _reading("b", 1.0, 60),
+        SessionPlaced("a", "chat", T0 - 9),
+    )
     outcome = select(pool, M, now=T0, session="chat")
     assert (outcome.account, outcome.selection_reason) == ("a", "sticky_session")
     assert _name(pool, session="another") == _name(pool) == "b"
@@ -326,7 +344,7 @@ def test_a_session_moves_once_and_does_not_come_back():
 def test_a_session_leaves_a_worse_tier_and_is_forgotten_after_its_time():
     pool = told(pool_of("a", Account("b", priority=1), "c"), SessionPlaced("b", "chat", T0))
     assert _name(pool, session="chat") != "b"
-    pool = told(pool_of("a", "b"), SessionPlaced("b", "chat", T0), _reading("a", 1.0, 60), _reading("b", 0.3, 18000))
+    pool = told(pool_of("a", "b"), SessionPlaced("b", "chat", T0), _reading("a", 1.0, 4000), _reading("b", 0.3, 18000))
     ttl = POLICY.session_ttl
     assert (session_home(pool, "chat", T0 + ttl - 1), session_home(pool, "chat", T0 + ttl)) == (1, None)
     assert [_name(pool, T0 + t, session="chat") for t in (ttl - 1, ttl)] == ["b", "a"]

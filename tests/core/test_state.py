@@ -119,7 +119,8 @@ def test_globs_say_which_models_are_served(globs, served):
 
 
 @pytest.mark.parametrize(
-    ("ahead", "length"), [(30, 60), (60, 60), (61, 3600), (17999, 18000), (80000, 86400), (500000, 604800), (9e9, 2592000)]
+    ("ahead", "length"),
+    [(30, 60), (60, 60), (61, 3600), (17999, 18000), (80000, 86400), (500000, 604800), (9e9, 2592000)],
 )
 def test_an_unknown_length_is_the_shortest_usual_one_that_holds_what_is_ahead(ahead, length):
     assert Window("w", 0.5, T0 + ahead, None, T0).length() == length
@@ -137,7 +138,13 @@ def test_an_untouched_hundred_of_accounts_is_shared_by_the_pool_after_a_fact():
     assert [i for i in range(250) if after.at(i) is not pool.at(i)] == [120]
     assert after._chunks[0] is pool._chunks[0]
     assert after._chunks[2] is pool._chunks[2]
-    assert (after.index("n120"), len(after), after.active, "n249" in after, "x" in after) == (120, 250, "n0", True, False)
+    assert (after.index("n120"), len(after), after.active, "n249" in after, "x" in after) == (
+        120,
+        250,
+        "n0",
+        True,
+        False,
+    )
     assert [a.name for a in after] == [f"n{i}" for i in range(250)]
 
 

@@ -114,7 +114,10 @@ def test_facts_that_two_processes_learned_meet_in_either_order(pool, facts, data
 def test_partial_news_never_erases(pool, at, model):
     news = QuotaObserved("a", model, at, (Window("new one", 0.5, None),))
     before, after = _runtime(pool), _runtime(apply(pool, news))
-    for was, now in [(before.windows, after.windows), *[(before.models[m].windows, after.models[m].windows) for m in before.models]]:
+    for was, now in [
+        (before.windows, after.windows),
+        *[(before.models[m].windows, after.models[m].windows) for m in before.models],
+    ]:
         assert {w.name: w for w in was}.items() <= {w.name: w for w in now}.items()
 
 
@@ -142,7 +145,11 @@ def test_a_429_after_the_last_one_ended_counts_again():
 @pytest.mark.parametrize("model", [None, M])
 def test_a_reading_with_quota_left_ends_a_guessed_cooldown_but_not_a_told_one(source, ended, model):
     cooldowns = (Cooldown(T0 + 500, T0, source),)
-    runtime = Runtime(cooldowns=cooldowns) if model is None else Runtime(models={M: _state(pool_of("a")).replace(cooldowns=cooldowns)})
+    runtime = (
+        Runtime(cooldowns=cooldowns)
+        if model is None
+        else Runtime(models={M: _state(pool_of("a")).replace(cooldowns=cooldowns)})
+    )
     pool = pool_of("a").with_runtime("a", runtime)
     assert _ready_in(told(pool, _reading(T0 + 1, 0.2, model=model))) == (-T0 if ended else 500)
     assert _ready_in(told(pool, _reading(T0 + 1, 0.2, model=model, refused=True))) == 500
@@ -154,7 +161,9 @@ def test_a_cooldown_learned_before_the_latest_success_is_ignored_and_one_learned
     served = told(pool_of("a"), Succeeded("a", M, T0 + 10))
     for wide in (False, True):
         assert _ready_in(told(served, RateLimited("a", M, T0 + 10, 900.0, "retry-after", wide))) == -T0
-        assert _ready_in(told(served, RateLimited("a", M, T0 + 10.001, 900.0, "retry-after", wide))) == pytest.approx(910, abs=0.01)
+        assert _ready_in(told(served, RateLimited("a", M, T0 + 10.001, 900.0, "retry-after", wide))) == pytest.approx(
+            910, abs=0.01
+        )
 
 
 def test_an_older_longer_cooldown_stands_again_when_only_the_newer_guess_is_ended():
@@ -292,9 +301,13 @@ def test_a_hold_after_a_release_of_the_same_instant_stands():
 
 
 def test_the_account_that_was_chosen_last_is_active_even_within_one_millisecond():
-    pool = told(pool_of("a", "b"), Rotated("a", None, T0 + 0.0006, "best_score"), Rotated("b", "a", T0 + 0.0007, "best_score"))
+    pool = told(
+        pool_of("a", "b"), Rotated("a", None, T0 + 0.0006, "best_score"), Rotated("b", "a", T0 + 0.0007, "best_score")
+    )
     assert pool.active == "b"
-    assert told(pool, Rotated("a", "b", T0 - 1, "best_score")).active == "b", "older news of another process changes nothing"
+    assert told(pool, Rotated("a", "b", T0 - 1, "best_score")).active == "b", (
+        "older news of another process changes nothing"
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4000)), max_size=40))

@@ -20,7 +20,9 @@ def _read(listed, released_at=0.0, known=()):
 
 
 def _registers(known):
-    return [(w.name, w.remaining_fraction, w.updated_at, w.reset_time, w.reset_updated_at, w.length_secs) for w in known]
+    return [
+        (w.name, w.remaining_fraction, w.updated_at, w.reset_time, w.reset_updated_at, w.length_secs) for w in known
+    ]
 
 
 @settings(max_examples=150)

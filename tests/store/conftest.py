@@ -23,6 +23,12 @@ NOBODY = 65534
 OLD = b'{"accounts": [{"name": "a", "api_key": "fake-old"}]}\n'
 
 
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a power cut could tell the difference, and that syncs happen, in order, has a test of its own."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+
+
 @pytest.fixture
 def accounts(tmp_path: Path) -> Path:
     """A file of mode 0600 in a folder of its own."""

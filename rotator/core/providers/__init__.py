@@ -20,9 +20,19 @@ __all__ = ["Reading", "WindowReading", "read"]
 
 _FAMILIES = {
     "anthropic": "anthropic",
+    "azure-openai": "openai",
+    "codex": "codex",
+    "github": "github",
+    "github-copilot": "copilot",
+    "github-models": "github",
     "google-cloudcode": "google",
     "google-gemini-api": "google",
     "google-vertex": "google",
+    "groq": "groq",
+    "ietf": "ietf",
+    "mistral": "mistral",
+    "openai": "openai",
+    "openrouter": "openrouter",
 }
 """Provider name -> module of this package with ``read(response) -> Reading``; a name that is not here is generic."""
 

@@ -1,19 +1,21 @@
-"""What a status code, a Retry-After header and an RFC 6749 error mean whoever sent them.
+"""What a status code, a Retry-After header, RateLimit fields and an RFC 6749 error mean whoever sent them.
 
-Refuses: quota windows and provider words; a family that knows better decides first and falls back to this.
+Refuses: provider words; a family that knows better decides first and falls back to this.
 """
 
 from __future__ import annotations
 
 import re
 
-from rotator.core.providers import times
+from rotator.core.providers import counted, standard, times
 from rotator.core.providers.bodies import tokens_of
 from rotator.core.providers.reading import Reading
 from rotator.core.providers.response import FIRST_BEYOND, REFUSED_FROM, SUCCESS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rotator.core.providers.bodies import ErrorBody
     from rotator.core.providers.reading import Kind, RetrySource, Scope, WindowReading
     from rotator.core.providers.response import Response
@@ -43,15 +45,18 @@ def read(response: Response) -> Reading:
     """A response of a provider that is not known, or of a family for what only HTTP tells.
 
     429 concerns the model, 401, 402 and 403 the account, 408 and 5xx the provider, any other refusal nobody. A 403
-    keeps an empty reason: it was not recognised. A 200 that carries an error is never ``ok``.
+    keeps an empty reason: it was not recognised. A 200 that carries an error is never ``ok``. The windows of the RateLimit
+    fields are taken for the request's model, because that is whom a 429 concerns.
     """
-    status = response.status
-    if response.error is not None and status < REFUSED_FROM:
-        status = told_status(response.error)
-    kind, scope = by_status(status)
+    windows = standard.windows(response, response.model)
+    kind, scope = by_status(error_status(response, response.error, {}))
     if kind == "ok":
-        return reading(response, kind, scope)
-    return refusal(response, kind, scope, reason="" if kind == "restricted" else machine_word(response.error))
+        return reading(response, kind, "model" if windows else scope, windows=windows)
+    reason = "" if kind == "restricted" else machine_word(response.error)
+    delay = stated_delay(response)
+    if kind == "rate_limited":
+        delay = delay or counted.reset_delay(windows, response.now)
+    return reading(response, kind, scope, reason=reason, delay=delay, windows=windows)
 
 
 def by_status(status: int) -> tuple[Kind, Scope | None]:
@@ -63,6 +68,17 @@ def by_status(status: int) -> tuple[Kind, Scope | None]:
     if SUCCESS.stop <= status < _SERVER_FAULTS_FROM:
         return "bad_request", None
     return "server_error", "upstream"
+
+
+def error_status(response: Response, error: ErrorBody | None, of_word: Mapping[str, int]) -> int:
+    """The status of a response, or what its error stands for when the status was no refusal.
+
+    ``of_word``: error.code or error.type in lower case -> the status that the provider sends it with.
+    """
+    if error is None or response.status >= REFUSED_FROM:
+        return response.status
+    told = (of_word.get(word.lower()) for word in (error.code, error.type))
+    return next((status for status in told if status), 0) or told_status(error)
 
 
 def told_status(error: ErrorBody) -> int:
