@@ -38,7 +38,7 @@ def of_document(*accounts, clock=None, **parts):
 states = st.one_of(
     st.just({}),
     st.builds(
-        lambda left, ahead, at: served(left, ahead, at),
+        served,
         st.sampled_from([0.0, 0.01, 0.3, 0.9]),
         st.sampled_from([-50.0, 40.0, 3000.0, 90000.0]),
         st.sampled_from([-100000.0, -400.0, -10.0]),
@@ -72,7 +72,9 @@ made = st.builds(
     st.sampled_from([(), ("work",)]),
     st.lists(st.sampled_from([0.0, 0.3, 25.0, 90000.0]), min_size=1, max_size=4),
 )
-def test_explain_is_the_choice_that_next_makes(parts, active, selector, session, tags, pauses):
+def test_explain_is_the_choice_that_next_makes(  # noqa: PLR0917  drawn by position
+    parts, active, selector, session, tags, pauses
+):
     accounts = [account(name, **part) for name, part in zip("abcde", parts, strict=False)]
     clock = FakeClock()
     rotator = of_document(
@@ -124,6 +126,21 @@ def test_each_operation_reads_the_clock_once(path):
             clock.readings = 0
             operation()
             assert clock.readings == 1
+
+
+def test_a_session_that_stays_is_noted_at_most_once_a_minute_and_moves_with_its_account():
+    clock = FakeClock()
+    rotator = of_document(account("a"), account("b"), clock=clock)
+    noted = []
+    for _ in range(300):
+        assert rotator.next(MODEL, session="chat").account == "a"
+        noted.append(rotator.pool.account("a").runtime.sessions["chat"])
+        clock.advance(1)
+    assert len(set(noted)) == 5
+    rotator.observe("a", MODEL, **REFUSED)
+    assert rotator.next(MODEL, session="chat").account == "b"
+    clock.advance(601)
+    assert rotator.next(MODEL, session="chat").account == "b"
 
 
 def test_a_fact_about_an_account_that_never_was_is_an_error_where_it_was_named_and_nothing_in_news():
@@ -300,6 +317,7 @@ def test_threads_choose_and_learn_at_once_and_nothing_is_lost(path):
     assert learned == dict.fromkeys("abcd", 80)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_leaves_the_parents_facts_to_it_and_learns_its_own(path):
     save(path, document(account("a"), account("b"), policy={"flush_after": 0.01}))
     clock = FakeClock()
@@ -348,6 +366,18 @@ def test_an_engine_cannot_be_copied_by_accident_into_two_that_share_a_lock():
     rotator = of_document(account("a"))
     with pytest.raises(TypeError):
         copy.deepcopy(rotator)
+
+
+def test_an_engine_that_chooses_loads_nothing_that_it_does_not_need(path):
+    save(path, document(account("a"), active="a"))
+    code = (
+        "import sys; from rotator import Rotator\n"
+        "with Rotator.open(sys.argv[1]) as rotator: rotator.next('m')\n"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    heavy = {"typing", "dataclasses", "enum", "re", "pathlib", "functools", "contextlib", "json", "logging", "threading"}
+    assert set(done.stdout.split()) & heavy == set()
 
 
 def test_an_edit_between_two_choices_is_heeded(path):

@@ -127,7 +127,8 @@ def test_a_fact_of_the_same_engine_wakes_at_once(clock):
 
 
 def test_a_lease_that_ends_lets_the_next_one_in(clock):
-    rotator = of_document(document(account("a", runtime={"rev": 1, "models": {MODEL: served(0.01)}})), clock)
+    near = account("a", runtime={"rev": 1, "models": {MODEL: served(0.01)}})
+    rotator = of_document(document(near, policy={"wake_jitter": 0}), clock)
     lease = rotator.lease(MODEL)
     clock.plan(20, lease.release)
     assert isinstance(rotator.wait(MODEL), Selected)

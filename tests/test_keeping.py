@@ -7,7 +7,10 @@ import json
 import logging
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -333,7 +336,7 @@ def test_a_full_disk_keeps_the_facts_backs_off_says_it_once_and_recovers(path, c
         while clock.wall < START + 1500:
             rotator.tick()
             clock.advance(1)
-        gaps = [round(b - a) for a, b in zip(tries, tries[1:], strict=False)]
+        gaps = [round(b - a) for a, b in pairwise(tries)]
         assert gaps == [5, 10, 20, 40, 80, 160, 300, 300, 300]
     assert path.read_bytes() == before
     assert rotator.explain(MODEL).account == "b"
@@ -510,6 +513,7 @@ def _report(path, number, done):
     done.put(number)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_eight_processes_with_fifty_reports_each_lose_none(path):
     context = multiprocessing.get_context("fork")
     done = context.Queue()
@@ -640,16 +644,65 @@ def test_a_difference_of_some_seconds_between_machines_changes_nothing(path, clo
     assert rotator.pool.account("a").state(MODEL).last_success_at == START + 50
 
 
-def test_a_person_wins_although_the_clock_was_set_back(path, clock, rotator):
+def test_a_person_wins_although_the_clock_was_set_back_and_what_is_learned_since_stays(path, clock, rotator):
     rotator.observe("a", MODEL, **REFUSED)
+    rotator.observe("b", "other", **REFUSED)
     assert rotator.flush()
     clock.step(-3600)
     rotator.observe("b", MODEL, **REFUSED)
     edit(path, lambda found: [a.pop("runtime", None) for a in found["accounts"]])
     assert [c.blocked_by for c in rotator.explain(MODEL).candidates] == [None, "cooldown", None]
+    assert isinstance(rotator.explain("other"), Selected)
 
 
 def test_a_reading_survives_a_restart_with_its_age(path, clock):
     edit(path, lambda found: found["accounts"][0].update(runtime={"rev": 1, "models": {MODEL: served(0.6, at=-30)}}))
     with Rotator.open(path, clock=clock) as rotator:
         assert rotator.explain(MODEL).candidates[0].confidence == pytest.approx(0.5 ** (30 / 3600))
+
+
+def test_a_person_who_saves_during_a_flush_loses_nothing_and_neither_does_the_engine(path, clock, rotator, monkeypatch):
+    real = Store.exchange
+    rounds = []
+
+    def overtaken(store, rebase, **options):
+        def rebased(snapshot):
+            raw = rebase(snapshot)
+            rounds.append(len(raw))
+            if len(rounds) == 1:
+                edit(path, lambda found: found["accounts"][1].update(note="typed just now"))
+                rotator.observe("c", MODEL, **REFUSED)
+            return raw
+
+        return real(store, rebased, **options)
+
+    rotator.observe("a", MODEL, **REFUSED)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "exchange", overtaken)
+        assert rotator.flush()
+    assert len(rounds) == 2
+    assert load(path)["accounts"][1]["note"] == "typed just now"
+    assert runtime(path, "a")["models"][MODEL]["consecutive_429"] == 1
+    assert rotator.flush()
+    assert MODEL in runtime(path, "c")["models"]
+
+
+def test_a_file_that_can_only_be_written_in_place_is_said_once(path, clock, caplog):
+    os.link(path, path.with_name("second name"))
+    with Rotator.open(path, clock=clock) as rotator:
+        for _ in range(3):
+            clock.advance(1)
+            rotator.observe("a", f"model-{clock.wall}", **REFUSED)
+            assert rotator.flush()
+        assert rotator.file_state().mode == "in_place"
+    assert ["in place" in message for message in caplog.messages] == [True]
+
+
+def test_a_program_that_forgets_to_close_its_engine_loses_nothing(path):
+    code = (
+        "import sys; from rotator import Rotator\n"
+        "rotator = Rotator.open(sys.argv[1]); rotator.next('m'); rotator.observe('b', 'm', status=429)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert load(path)["active"] == "a"
+    assert "m" in runtime(path, "b")["models"]

@@ -8,6 +8,9 @@ from click.shell_completion import ShellComplete, get_completion_class
 from rotator.cli.quick import COMPLETION
 from rotator.cli.voice import say
 
+_WHOLE_NAMES = "COMP_WORDBREAKS=${COMP_WORDBREAKS//@/}"
+"""For bash an @ ends a word, and most accounts are named by an address; npm's script does the same."""
+
 
 @click.command(
     "completion",
@@ -27,6 +30,8 @@ Exit codes:
 def command(ctx: click.Context, shell: str) -> int:
     """Print the completion script of SHELL, for its start-up file."""
     kind = get_completion_class(shell)
+    if shell == "bash":
+        say(_WHOLE_NAMES)
     if kind is not None:
         # not the class's own source(): for bash that first looks at which bash is installed here
         say(ShellComplete.source(kind(ctx.find_root().command, {}, "rotator", COMPLETION)).strip("\n"))

@@ -5,9 +5,9 @@ Refuses: tracebacks for what a person did or the machine refused, and any value 
 
 from __future__ import annotations
 
-from rotator.cli.accounts import path_of
+from rotator.cli.accounts import NAME, path_of
 from rotator.cli.voice import printable, talk, whisper
-from rotator.errors import AccountsInvalid, RotatorError
+from rotator.errors import AccountsInvalid, AccountsMissing, RotatorError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def end(error: BaseException, given: str | None = None) -> int:
     if isinstance(error, BrokenPipeError):
         return CLOSED_PIPE
     if isinstance(error, AccountsInvalid):
-        path = path_of(given)
+        path = _path_of(given)
         talk(f"{path} is not valid")
         for fault in error.faults:
             whisper(fault_line(path, fault))
@@ -52,6 +52,13 @@ def end(error: BaseException, given: str | None = None) -> int:
         talk(_message(error))
         return IO
     raise error
+
+
+def _path_of(given: str | None) -> str:
+    try:
+        return path_of(given)
+    except AccountsMissing:  # taken away since it was read
+        return NAME
 
 
 def fault_line(path: str, fault: Fault, word: str = "") -> str:

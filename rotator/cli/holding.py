@@ -20,7 +20,6 @@ from rotator.core.status import SCHEMA_VERSION
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rotator.cli.opening import Opened
-    from rotator.engine import Rotator
 
 _EXIT_CODES = """
 
@@ -56,19 +55,19 @@ def hold_command(
     """Set account NAME aside: it is not chosen until the hold ends. Without --until and --for only `release` ends it."""
     now = MachineClock().now()
     end = _end(until, length, now)
-    with _opened(ctx) as rotator:
+    opened = _opened(ctx)
+    with opened as rotator:
         account_of(rotator.pool, name)
         rotator.hold(name, until=end, model=model)
-        durable, failed = _flushed(rotator)
     if as_json:
         told = None if end is None else rfc3339(end.timestamp())
-        _say_json(name, model, durable=durable, held=True, until=told)
+        _say_json(name, model, durable=opened.durable, held=True, until=told)
     else:
         how_long = (
             f"until {local(end)} (in {duration((end - now).total_seconds())})" if end else "until `rotator release`"
         )
         say(printable(f"{name}{_for(model)}: on hold {how_long}"))
-    return IO if failed else OK
+    return IO if opened.failed else OK
 
 
 @click.command(
@@ -85,15 +84,15 @@ Examples:
 @click.pass_context
 def release_command(ctx: click.Context, name: str, model: str | None, *, as_json: bool) -> int:
     """Give account NAME back: its hold ends, and so do cooldowns and states such as banned that were learned."""
-    with _opened(ctx) as rotator:
+    opened = _opened(ctx)
+    with opened as rotator:
         account_of(rotator.pool, name)
         rotator.release(name, model=model)
-        durable, failed = _flushed(rotator)
     if as_json:
-        _say_json(name, model, durable=durable, held=False, until=None)
+        _say_json(name, model, durable=opened.durable, held=False, until=None)
     else:
         say(printable(f"{name}{_for(model)}: released"))
-    return IO if failed else OK
+    return IO if opened.failed else OK
 
 
 def _end(until: str | None, length: float | None, now: datetime) -> datetime | None:
@@ -119,12 +118,6 @@ def _opened(ctx: click.Context) -> Opened:
     from rotator.cli.opening import Opened
 
     return Opened(path_of(ctx.obj))
-
-
-def _flushed(rotator: Rotator) -> tuple[bool, bool]:
-    """Whether it reached the disk, and whether the disk is to blame; a file that may not be written is no failure."""
-    durable = rotator.flush()
-    return durable, not durable and rotator.durable
 
 
 def _for(model: str | None) -> str:

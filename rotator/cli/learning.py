@@ -63,15 +63,13 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     """
     status, headers, body = _response(given)
     name, model = given["name"], given["model"]
-    path = path_of(ctx.obj)
     from rotator.cli.opening import Opened
 
-    with Opened(path) as rotator:
+    opened = Opened(path_of(ctx.obj))
+    with opened as rotator:
         account = account_of(rotator.pool, name)
         learned = rotator.observe(name, model, status=status, headers=headers, body=body, tokens=given["tokens"])
         after = rotator.explain(model)
-        durable = rotator.flush()
-        failed = not durable and rotator.durable
     reading = read(account.provider, status=status, headers=headers, body=body, model=model, now=after.decided_at)
     candidate = next((each for each in after.candidates if each.account == name), None)
     if candidate is None:
@@ -79,10 +77,10 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         raise UnknownAccount(message)
     if given["as_json"]:
         kinds = [type(signal).__name__ for signal in learned]
-        say_json(_told(reading, kinds, candidate, after, durable=durable))
+        say_json(_told(reading, kinds, candidate, after, durable=opened.durable))
     else:
         say(printable(f"{name} {model}: {reading.kind}{_follows(candidate, after)}"))
-    return IO if failed else OK
+    return IO if opened.failed else OK
 
 
 def _response(given: dict[str, Any]) -> tuple[int, dict[str, str], bytes | None]:

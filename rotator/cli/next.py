@@ -43,9 +43,10 @@ def _taken(path: str, asked: Asked) -> tuple[Selected | Parked | Unavailable, bo
     """The choice made again under the engine, which writes it; and whether that reached the disk."""
     from rotator.cli.opening import Opened
 
-    with Opened(path) as rotator:
+    opened = Opened(path)
+    with opened as rotator:
         outcome = rotator.next(asked.model, session=asked.session, tags=asked.tags)
-        return outcome, rotator.flush()
+    return outcome, opened.durable
 
 
 def tell(outcome: Selected | Parked | Unavailable, asked: Asked, *, durable: bool) -> int:

@@ -30,8 +30,12 @@ class Opened:
     """An engine on the file, as a context manager; inside it SIGINT, SIGTERM and SIGHUP raise ``Ended``.
 
     A signal that was ignored when the program began (``nohup``, a job in the background) stays ignored. Raises what
-    ``Rotator.open`` raises. However it is left, what was learned has been flushed.
+    ``Rotator.open`` raises. However it is left, what was learned is flushed, once; then ``durable`` says whether that
+    reached the disk, and ``failed`` that the disk or the lock refused it (rather than the file being read-only).
     """
+
+    durable = False
+    failed = False
 
     def __init__(self, path: str) -> None:
         self._handler = _Talk()
@@ -53,8 +57,10 @@ class Opened:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        # not close(), which would flush again and, behind a lock that is held, wait once more: there is no thread to stop
         try:
-            self._rotator.close()
+            self.durable = self._rotator.flush()
+            self.failed = not self.durable and self._rotator.durable
         finally:
             self._log.removeHandler(self._handler)
             for number, handler in self._before.items():

@@ -36,7 +36,8 @@ def wait(asked: Asked, timeout: float | None) -> int:
     """
     terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     shown: Countdown | Lines = Countdown() if terminal else Lines(time.monotonic)
-    with Opened(path_of(asked.accounts)) as rotator:
+    opened = Opened(path_of(asked.accounts))
+    with opened as rotator:
         try:
             outcome = rotator.wait(asked.model, timeout=timeout, session=asked.session, tags=asked.tags, progress=shown)
         except ParkTimeout as error:
@@ -46,8 +47,7 @@ def wait(asked: Asked, timeout: float | None) -> int:
             shown.done()
             raise
         shown.done()
-        durable = rotator.flush()
-    return tell(outcome, asked, durable=durable)
+    return tell(outcome, asked, durable=opened.durable)
 
 
 def _gave_up(error: ParkTimeout, rotator: Rotator, asked: Asked) -> int:

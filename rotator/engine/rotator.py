@@ -124,10 +124,10 @@ class Rotator(Running):
 
     def _observe_lease(self, account: str, model: str, **response: Any) -> None:
         """``observe`` for a lease, whose account may have left the file meanwhile."""
-        with self._lock:
-            self._look()
-            if account in self._keeper.pool:
-                self.observe(account, model, **response)
+        try:
+            self.observe(account, model, **response)
+        except UnknownAccount:
+            pass
 
     def ingest(self, signals: Iterable[Signal]) -> None:
         """Take facts in that you made yourself; about an account that is gone they are dropped."""

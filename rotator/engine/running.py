@@ -7,6 +7,7 @@ clock. With an injected clock, and in memory, it starts no thread: its owner cal
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import weakref
 
@@ -46,13 +47,9 @@ class Running:
         self._keeper = Keeper(source, policy, self._lock, self._now(), self._clock.monotonic, _warn)
         self._generation = self._keeper.generation
         self._choosing = Choosing()
+        self._threaded = clock is None and isinstance(source, Store)
         self._watching = Watching(
-            self._lock,
-            self._clock,
-            self._keeper.due_in,
-            self.tick,
-            _warn,
-            threaded=clock is None and isinstance(source, Store),
+            self._lock, self._clock, self._keeper.due_in, self.tick, _warn, threaded=self._threaded
         )
         self._closed = False
         _engines.add(self)
@@ -163,9 +160,17 @@ def _warn(message: str) -> None:
     logging.getLogger("rotator").warning("%s", message)
 
 
+def _at_exit() -> None:
+    """Whoever did not close an engine that writes by itself does not lose what it learned last."""
+    for engine in tuple(_engines):
+        if engine._threaded:
+            engine.close()
+
+
 def _after_fork() -> None:
     for engine in tuple(_engines):
         engine._after_fork()
 
 
+atexit.register(_at_exit)
 os.register_at_fork(after_in_child=_after_fork)

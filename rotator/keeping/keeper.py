@@ -73,6 +73,7 @@ class Keeper:
         self._obstacle: str | None = None
         self._refused = False
         self._inspected = -1
+        self._in_place = False
         self._probe()
 
     @property
@@ -235,9 +236,19 @@ class Keeper:
             self._stamp = snapshot.stamp
             self._error, self._bad, self._obstacle, self._refused = None, None, None, False
             self._due.done(self._mono(), self._mono() - begun[0], self.pool.policy.write_share)
+        self._say_how(store)
+        return True
+
+    def _say_how(self, store: Store) -> None:
+        """What a person may want to change, seen at a write that succeeded."""
+        if store.mode == "in_place" and not self._in_place:
+            self._warn(
+                f"{store.path}: it cannot be replaced whole, so it is written in place, which a power cut can tear;"
+                " if it is a single file that is mounted into a container, mount its folder instead"
+            )
+        self._in_place = store.mode == "in_place"
         if store.tightened:
             self._warn(f"{store.path}: it was readable by others and is now mode 0600, since it holds credentials")
-        return True
 
     def _put_back(self) -> None:
         self._ledger.put_back()

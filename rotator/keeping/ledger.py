@@ -41,6 +41,7 @@ class Ledger:
         self._stepped: dict[str, float] = {}
         self._stepped_when_taken: dict[str, float] = {}
         self._added = 0
+        self._touched = False
         self._read_at = now
         self.generation = 0
 
@@ -52,6 +53,8 @@ class Ledger:
     @property
     def changed(self) -> bool:
         """Whether the pool knows something that the document does not hold."""
+        if not self._touched:
+            return False
         from rotator.core.codec.encode import changed  # loads json, and a pick that changes nothing writes nothing
 
         return changed(self.document, self.pool)
@@ -66,6 +69,7 @@ class Ledger:
         self.pool = apply(before, signal)
         if self.pool is before:
             return None
+        self._touched = True
         self._pending.add((signal,))
         self._trim()
         index = before.index(signal.account)
@@ -107,6 +111,7 @@ class Ledger:
         document, read = decode(raw, self._defaults)
         self._base, self._pending, due = rebase(self._base, read, self._pending, self._read_at)
         self.document, self._read_at = document, now
+        self._touched = self._touched or due
         self.generation += 1
         self._stand()
         return due
@@ -135,14 +140,15 @@ class Ledger:
         self.document, self._base, self._read_at, self._taken = document, pool, now, None
         then = self._stepped_when_taken
         self._stepped = {name: at for name, at in self._stepped.items() if then.get(name) != at}
+        self._touched = bool(self._pending)
         self._stand()
 
     def drop(self) -> None:
         """Nothing is pending after all."""
-        self._pending = Pending()
+        self._pending, self._touched = Pending(), False
 
     def forget(self) -> None:
         """Nothing but the document is known: the pending facts are somebody else's to write."""
-        self._pending, self._taken, self._stepped = Pending(), None, {}
+        self._pending, self._taken, self._stepped, self._touched = Pending(), None, {}, False
         self.pool = self._base
         self.generation += 1

@@ -35,6 +35,11 @@ def test_the_help_of_a_command_teaches_by_example_and_says_how_it_ends(name, her
     assert all(len(line) <= 100 for line in ran.out.splitlines())
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_of_the_table_is_there(name):
+    assert group.get_command(click.Context(group), name).name == name
+
+
 @pytest.mark.parametrize("name", MINE)
 def test_every_option_says_what_it_does(name):
     command = group.get_command(click.Context(group), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from itertools import pairwise
 
 import pytest
 
@@ -30,7 +31,7 @@ def test_every_number_says_its_reason_where_it_is_defined():
     (body,) = [n.body for n in ast.parse(inspect.getsource(module)).body if isinstance(n, ast.ClassDef)]
     explained = {
         a.target.id
-        for a, b in zip(body, body[1:], strict=False)
+        for a, b in pairwise(body)
         if isinstance(a, ast.AnnAssign) and isinstance(b, ast.Expr) and isinstance(b.value, ast.Constant)
     }
     assert explained == set(FIELDS)

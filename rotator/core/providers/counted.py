@@ -22,7 +22,23 @@ if TYPE_CHECKING:
 FIELDS = ("limit", "remaining", "reset")
 PREFIX = "x-ratelimit-"
 
-_COUNT = r"~?([\d,]{1,24})"
+DEFAULT = "default"
+"""The name of a window that has none."""
+
+PERIOD_SECS = {
+    "second": 1.0,
+    "minute": 60.0,
+    "hour": 3_600.0,
+    "day": 86_400.0,
+    "week": 604_800.0,
+    "month": 2_592_000.0,
+}
+"""Periods as header names spell them, in seconds; a month is 30 days."""
+
+LONG_SECS = 3_600.0
+"""A window from here on is a quota and not a throttle. Our choice: nobody waits an hour inside a request."""
+
+_COUNT = r"~?(\d(?:[\d,]{0,22}\d)?)"
 _SENTENCE = re.compile(
     r"\bon ([a-z][a-z -]{0,30}?) per (?:sec|min|hour|day|week|month)[a-z]*(?: \(\w{1,8}\))?: limit "
     + _COUNT
@@ -109,7 +125,7 @@ def windows(
 
 
 def sentence(message: str, model: str | None) -> Sentence:
-    """"... on tokens per min (TPM): Limit 30000, Used 18928, Requested 11159. ...", as OpenAI and Groq say it.
+    """OpenAI's and Groq's "... on tokens per min (TPM): Limit 30000, Used 18928, Requested 11159. ...".
 
     The window has the meter's name whatever the period, as the headers have: they are what updates it afterwards.
     """

@@ -9,7 +9,6 @@ from __future__ import annotations
 from rotator.core.providers import counted, generic, standard, times
 from rotator.core.providers.bodies import word
 from rotator.core.providers.reading import WindowReading
-from rotator.core.providers.response import TOO_MANY_REQUESTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ _PROBLEMS: dict[str, tuple[Kind, Scope]] = {
     "abnormal-usage-detected": ("rate_limited", "account"),
 }
 """Fragment of the problem's type -> kind and scope, whatever the status."""
-
-_LONG_SECS = 3_600.0
-"""A named window or a reset from here on is a quota and not a throttle. Our choice, as for Mistral."""
 
 
 def read(response: Response) -> Reading:
@@ -43,9 +39,10 @@ def read(response: Response) -> Reading:
     if problem:
         kind, scope = _PROBLEMS[problem]
     elif kind == "rate_limited":
-        kind, scope = "quota_exhausted" if _long(response, windows) else kind, "account"
+        scope = "account"
     if kind in ("rate_limited", "quota_exhausted"):
         delay = delay or counted.reset_delay(windows, response.now)
+        kind = _by_length(response, kind, windows)
     return generic.reading(response, kind, scope, reason=reason, delay=delay, windows=windows)
 
 
@@ -66,10 +63,11 @@ def _violated(response: Response) -> tuple[WindowReading, ...]:
     return tuple(found.values())
 
 
-def _long(response: Response, windows: tuple[WindowReading, ...]) -> bool:
-    """Whether a window of an hour or more is spent: that is a quota, a shorter one a throttle."""
-    if response.status != TOO_MANY_REQUESTS:
-        return False
+def _by_length(response: Response, kind: Kind, windows: tuple[WindowReading, ...]) -> Kind:
+    """A spent window of an hour or more is a quota, a shorter one a throttle; of unknown length it stays as it is."""
     spent = [w for w in windows if w.remaining_fraction == 0 and not w.informative]
-    waits = [w.length_secs or times.until(response.now, w.reset_time) or 0.0 for w in spent]
-    return max(waits, default=0.0) >= _LONG_SECS
+    lengths = [w.length_secs or times.until(response.now, w.reset_time) for w in spent]
+    known = [length for length in lengths if length]
+    if not known:
+        return kind
+    return "quota_exhausted" if max(known) >= counted.LONG_SECS else "rate_limited"

@@ -18,17 +18,6 @@ if TYPE_CHECKING:
     from rotator.core.providers.response import Response
 
 _PERIOD = re.compile(r"(?:(\d{1,6})-)?(second|minute|hour|day|week|month)", re.ASCII)
-_SECS = {
-    "second": 1.0,
-    "minute": 60.0,
-    "hour": 3_600.0,
-    "day": 86_400.0,
-    "week": 604_800.0,
-    "month": 2_592_000.0,
-}
-_LONG_SECS = 3_600.0
-"""A window from here on is a quota and not a throttle. Our choice: nobody waits an hour inside a request."""
-
 _BY_SIZE = ("x-ratelimitbysize-", "ratelimitbysize-")
 """The older names of the token windows; without a period it is the minute's."""
 
@@ -42,7 +31,9 @@ def read(response: Response) -> Reading:
     if error is not None:
         return _refused(response, error, windows).replace(windows=windows)
     kind, scope = generic.by_status(response.status)
-    return generic.reading(response, kind, "model" if windows and response.status in SUCCESS else scope, windows=windows)
+    return generic.reading(
+        response, kind, "model" if windows and response.status in SUCCESS else scope, windows=windows
+    )
 
 
 def _refused(response: Response, error: ErrorBody, windows: tuple[WindowReading, ...]) -> Reading:
@@ -53,7 +44,7 @@ def _refused(response: Response, error: ErrorBody, windows: tuple[WindowReading,
     reason = "" if kind == "restricted" else generic.machine_word(error)
     if status != TOO_MANY_REQUESTS:
         return generic.refusal(response, kind, scope, reason=reason)
-    if any(w.remaining_fraction == 0 and w.length_secs and w.length_secs >= _LONG_SECS for w in windows):
+    if any(w.remaining_fraction == 0 and w.length_secs and w.length_secs >= counted.LONG_SECS for w in windows):
         kind, reason = "quota_exhausted", "quota spent"
     delay = generic.stated_delay(response) or counted.reset_delay(windows, response.now)
     return generic.reading(response, kind, scope, reason=reason, delay=delay)
@@ -85,5 +76,5 @@ def _length(name: str) -> float | None:
     for start in [match.end() for match in re.finditer("-", name)]:
         period = _PERIOD.fullmatch(name, start)
         if period:
-            return (float(period[1] or 1) * _SECS[period[2]]) or None
+            return (float(period[1] or 1) * counted.PERIOD_SECS[period[2]]) or None
     return None

@@ -72,7 +72,9 @@ def read(response: Response) -> Reading:
             refused = _refused(response, error, windows if azure else None)
         return refused.replace(windows=counted.joined(windows, told.windows))
     kind, scope = generic.by_status(response.status)
-    return generic.reading(response, kind, "model" if windows and response.status in SUCCESS else scope, windows=windows)
+    return generic.reading(
+        response, kind, "model" if windows and response.status in SUCCESS else scope, windows=windows
+    )
 
 
 def with_stream_error(response: Response) -> Response:

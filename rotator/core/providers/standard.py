@@ -18,16 +18,12 @@ if TYPE_CHECKING:
     from rotator.core.providers.reading import WindowReading
     from rotator.core.providers.response import Response
 
-DEFAULT = "default"
-"""The name of a window that has none."""
-
 _PREFIXES = ("ratelimit-", counted.PREFIX, "x-rate-limit-")
 _EPOCH_SECONDS_FROM = 1e9
 """A bare number above this is an instant: as a delay it would be 31 years."""
 
 _LEADING_COUNT = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)\s*(?=[,;]|\Z)", re.ASCII)
 _POLICY = re.compile(r"(\d{1,18})\s*;(?:[^,]*;)?\s*w(?:indow)?=(\d{1,9})", re.ASCII)
-_SECS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "week": 604_800.0, "month": 2_592_000.0}
 
 
 def windows(response: Response, model: str | None) -> tuple[WindowReading, ...]:
@@ -77,7 +73,7 @@ def _older(response: Response, prefix: str, model: str | None) -> tuple[WindowRe
     for name, own in _named(counted.grouped(response.headers, prefix)).items():
         if not own.keys() & {"remaining", "reset"}:
             continue
-        counts = {field: _leading(own[field]) for field in ("limit", "remaining") if field in own}
+        counts: dict[str, str] = {field: _leading(own[field]) for field in ("limit", "remaining") if field in own}
         reset = reset_instant(own["reset"], response.now) if "reset" in own else None
         length = _length(name, own.get("limit", ""))
         shown = counted.window(name, counts, reset, model=model, length=length)
@@ -92,7 +88,7 @@ def _named(grouped: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     if after.keys() == {"reset"}:
         del grouped["after"]
         grouped.setdefault("", {})["reset"] = after["reset"]
-    return {name or DEFAULT: own for name, own in grouped.items()}
+    return {name or counted.DEFAULT: own for name, own in grouped.items()}
 
 
 def _leading(text: str) -> str:
@@ -104,8 +100,8 @@ def _leading(text: str) -> str:
 def _length(name: str, limit: str) -> float | None:
     """Seconds of a window that is named by its period, or of the policy that has the active limit."""
     word = name.rpartition("-")[2]
-    if word in _SECS:
-        return _SECS[word]
+    if word in counted.PERIOD_SECS:
+        return counted.PERIOD_SECS[word]
     policies: Mapping[str, str] = dict(reversed(_POLICY.findall(limit)))
     length = policies.get(_leading(limit))
     return (float(length) or None) if length else None

@@ -12,12 +12,11 @@ import http_sf
 
 from rotator.core.providers import counted, times
 from rotator.core.providers.reading import WindowReading
-from rotator.core.providers.standard import DEFAULT
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rotator.core.providers.response import Response
 
@@ -72,7 +71,7 @@ def _members(response: Response, header: str) -> Iterator[_Member]:
         if isinstance(value, bool) or not isinstance(parameters, dict):
             continue
         if isinstance(value, int):
-            yield _Member(DEFAULT, {"q": float(value)} | _numbers(parameters), "")
+            yield _Member(counted.DEFAULT, {"q": float(value)} | _numbers(parameters), "")
         elif isinstance(value, str | http_sf.Token) and str(value):
             yield _Member(str(value), _numbers(parameters), str(parameters.get("qu", "")))
 
@@ -89,10 +88,10 @@ def _draft_07(raw: bytes) -> Iterator[_Member]:
     names = {"limit": "q", "remaining": "r", "reset": "t"}
     told = {short: plain[key] for key, short in names.items() if key in plain}
     if told:
-        yield _Member(DEFAULT, told, "")
+        yield _Member(counted.DEFAULT, told, "")
 
 
-def _numbers(parameters: dict[str, object]) -> dict[str, float]:
+def _numbers(parameters: Mapping[str, object]) -> dict[str, float]:
     return {
         key: float(value)
         for key, value in parameters.items()

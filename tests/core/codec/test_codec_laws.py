@@ -275,6 +275,7 @@ def test_the_version_keeps_its_place_when_it_stands_last_and_active_is_new() -> 
     [
         b'{"models": {"m": {"last_retry_delay_secs_raw": 0, "last_retry_delay_secs_client": 0.0}}}',
         b'{"windows": {"5h": {"remaining_fraction": 0, "reset_time": 0, "length_secs": 0}}}',
+        b'{"models": {"m": {"remaining_fraction": 0.5, "updated_at": "2026-11-20T10:00:00Z"}}}',
         b'{"held": true, "held_until": "1970-01-01T00:00:00Z"}',
         b'{"held": true, "held_until": "0001-01-01T00:00:00Z", "cooldown_until": 0}',
         b'{"windows": {"5h": {"remaining_fraction": 0.5, "updated_at": "2026-11-20T10:00:00Z", "kind": ""}}}',
