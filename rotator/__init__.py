@@ -48,7 +48,7 @@ def __getattr__(name: str) -> object:
     if home is None:
         message = f"module 'rotator' has no attribute {name!r}"
         raise AttributeError(message)
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     value: object = getattr(import_module(home), name)
     globals()[name] = value

@@ -72,7 +72,7 @@ made = st.builds(
     st.sampled_from([(), ("work",)]),
     st.lists(st.sampled_from([0.0, 0.3, 25.0, 90000.0]), min_size=1, max_size=4),
 )
-def test_explain_is_the_choice_that_next_makes(  # noqa: PLR0917  drawn by position
+def test_explain_is_the_choice_that_next_makes(
     parts, active, selector, session, tags, pauses
 ):
     accounts = [account(name, **part) for name, part in zip("abcde", parts, strict=False)]
@@ -111,7 +111,9 @@ def test_each_operation_reads_the_clock_once(path):
     save(path, document(account("a"), account("b")))
     clock = FakeClock()
     with Rotator.open(path, clock=clock) as rotator:
+        leased = rotator.lease(MODEL)
         operations = [
+            lambda: leased.observe(status=200),
             lambda: rotator.next(MODEL, session="s"),
             lambda: rotator.explain(MODEL),
             lambda: rotator.lease(MODEL).release(),

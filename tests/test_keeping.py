@@ -9,8 +9,10 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -706,3 +708,82 @@ def test_a_program_that_forgets_to_close_its_engine_loses_nothing(path):
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     assert load(path)["active"] == "a"
     assert "m" in runtime(path, "b")["models"]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("learn"), st.integers(0, 1), st.sampled_from("abc")),
+        st.tuples(st.just("flush"), st.integers(0, 1), st.none()),
+        st.tuples(st.just("look"), st.integers(0, 1), st.none()),
+        st.tuples(st.just("restart"), st.integers(0, 1), st.none()),
+        st.tuples(st.just("edit"), st.none(), st.sampled_from("abc")),
+        st.tuples(st.just("unreadable"), st.integers(0, 1), st.none()),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_whoever_writes_whenever_nothing_that_was_learned_or_typed_is_lost(story):
+    with tempfile.TemporaryDirectory() as folder:
+        path, clock = Path(folder, "accounts.json"), FakeClock()
+        save(path, document(account("a"), account("b"), account("c")))
+        engines = [Rotator.open(path, clock=clock) for _ in range(2)]
+        learned, typed = set(), set()
+        for number, (what, who, name) in enumerate(story):
+            clock.advance(1)
+            if what == "learn":
+                engines[who].observe(name, f"m-{number}", **REFUSED)
+                learned.add((name, f"m-{number}"))
+            elif what == "flush":
+                assert engines[who].flush()
+            elif what == "look":
+                engines[who].next(MODEL)
+            elif what == "restart":
+                engines[who].close()
+                engines[who] = Rotator.open(path, clock=clock)
+            elif what == "edit":
+                edit(path, lambda found, n=number, a=name: found["accounts"]["abc".index(a)].update({f"note-{n}": n}))
+                typed.add((name, f"note-{number}"))
+            else:
+                whole = path.read_bytes()
+                path.write_bytes(whole[: len(whole) // 2])
+                engines[who].next(MODEL)
+                engines[who].flush()
+                path.write_bytes(whole)
+        for engine in engines:
+            engine.close()
+        for name, model in learned:
+            assert runtime(path, name)["models"][model]["consecutive_429"] == 1
+        found = {a["name"]: a for a in load(path)["accounts"]}
+        assert all(note in found[name] for name, note in typed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["learn", "flush", "open the editor", "save the buffer"]), max_size=16))
+def test_an_old_buffer_that_is_saved_at_any_time_loses_nothing_that_the_engine_wrote(story):
+    with tempfile.TemporaryDirectory() as folder:
+        path, clock = Path(folder, "accounts.json"), FakeClock()
+        save(path, document(account("a")))
+        learned, typed = set(), 0
+        with Rotator.open(path, clock=clock) as rotator:
+            rotator.observe("a", "first", **REFUSED)
+            assert rotator.flush()
+            buffer = load(path)
+            for number, what in enumerate(story):
+                clock.advance(1)
+                if what == "learn":
+                    rotator.observe("a", f"m-{number}", **REFUSED)
+                    learned.add(f"m-{number}")
+                elif what == "flush":
+                    assert rotator.flush()
+                elif what == "open the editor":
+                    buffer = load(path)
+                else:
+                    typed += 1
+                    buffer["accounts"][0]["note"] = typed
+                    save(path, buffer)
+                    rotator.explain(MODEL)
+        assert set(runtime(path, "a")["models"]) >= {"first", *learned}
+        assert load(path)["accounts"][0].get("note", 0) in range(typed + 1)

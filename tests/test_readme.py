@@ -50,7 +50,9 @@ def test_every_command_of_the_readme_prints_what_the_readme_says(tmp_path):
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
         printed = f"[exit {done.returncode}] {done.stderr}" if done.returncode else done.stdout
-        assert checker.check_output(expected, printed, flags), f"$ {command}\n{printed}\n--- but the README says\n{expected}"
+        assert checker.check_output(expected, printed, flags), (
+            f"$ {command}\n{printed}\n--- but the README says\n{expected}"
+        )
 
 
 def test_ci_runs_exactly_the_test_command_of_the_readme():

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from rotator.core.state import Account, Window
 
 _DAY_SECS = 86400.0
+_YEAR_SECS = 360 * _DAY_SECS
+"""From here on a date without its year could mean two; a little less than a year."""
+_LATEST = 253_402_300_799.0 - 2 * _DAY_SECS
+"""An instant whose neighbours too have a local time everywhere: ``held_until`` at the end of 9999 means for ever, not an error."""
 _DEFAULT_WINDOW = "default"
 """The name a window has when its provider gave none: nothing to tell."""
 
@@ -38,7 +42,7 @@ class Zone:
         self.offset = self._offset(self._local(now))
 
     def _local(self, instant: float) -> datetime:
-        return datetime.fromtimestamp(instant).astimezone(self._zone)
+        return datetime.fromtimestamp(min(instant, _LATEST)).astimezone(self._zone)
 
     @staticmethod
     def _offset(local: datetime) -> str:
@@ -48,7 +52,10 @@ class Zone:
     def time(self, instant: float) -> str:
         """Time of day, with its date when that is a day away, and its offset where clocks will have been changed."""
         local = self._local(instant)
-        spec = "%H:%M" if abs(instant - self.now) < _DAY_SECS else "%b %d %H:%M"
+        away = abs(instant - self.now)
+        if away >= _YEAR_SECS:
+            return local.strftime("%Y-%m-%d")
+        spec = "%H:%M" if away < _DAY_SECS else "%b %d %H:%M"
         offset = self._offset(local)
         return local.strftime(spec) + (offset if offset != self.offset else "")
 
@@ -90,7 +97,10 @@ def known(account: Account, model: str, zone: Zone, *, active: bool) -> list[str
     if runtime.blocked_reason:
         parts.append(printable(runtime.blocked_reason))
     blocks = [each[0] for each in (runtime.cooldowns, state.cooldowns) if each]
-    parts += [f"cooldown from {block.source}" for block in blocks if block.until > zone.now]
+    parts += [f"cooldown from {printable(block.source)}" for block in blocks if block.until > zone.now]
+    probe = runtime.availability
+    if probe is not None and not probe.ok and probe.reason:
+        parts.append(f"probe failed: {printable(probe.reason)}")
     if state.consecutive_429:
         parts.append(f"429 × {state.consecutive_429}")  # noqa: RUF001  for people
     if state.last_success_at:
@@ -105,7 +115,7 @@ def window_name(window: Window | None) -> str:
 
 
 def _window(window: Window, zone: Zone) -> str:
-    name, reset = printable(window.name), window.reset_time
+    name, reset = window_name(window) or "quota", window.reset_time
     if reset is not None and reset <= zone.now:
         return f"{name} was reset"
     return f"{name} {percent(window.left() or 0.0)} left" + (f" until {zone.time(reset)}" if reset else "")

@@ -55,7 +55,7 @@ class Standing(Value):
     guarded: bool
 
 
-def appraise(  # noqa: PLR0917  called for every account of a pool: positions are cheap
+def appraise(
     account: Account,
     model: str,
     now: float,

@@ -55,7 +55,7 @@ class Outcome:
     __match_args__: tuple[str, ...] = ()
     outcome = ""
 
-    def __init__(  # noqa: PLR0917  all that the decision was made from
+    def __init__(
         self,
         pool: Pool,
         model: str,
@@ -266,7 +266,7 @@ class Unavailable(Outcome):
         return self.reason
 
 
-def outcome_of(  # noqa: PLR0917  as above
+def outcome_of(
     pool: Pool, model: str, now: float, tags: tuple[str, ...], in_flight: Mapping[str, int], choice: Choice
 ) -> Selected | Parked | Unavailable:
     """The value that stands for a ranking's choice."""

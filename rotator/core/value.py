@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from typing import Any, Self, dataclass_transform
 else:
 
-    def dataclass_transform(**_options):
+    def dataclass_transform(**_options: object) -> object:
+        """What type checkers read, and nobody else."""
         return lambda cls: cls
 
 
@@ -55,6 +56,9 @@ class Value(metaclass=_Frozen):
     >>> Point(1).replace(y=2) == Point(1, 2)
     True
     """
+
+    if TYPE_CHECKING:
+        __match_args__: tuple[str, ...]
 
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed; an unknown name is a TypeError."""

@@ -136,16 +136,17 @@ class Running:
         self._watching.forget_parent(self._lock)
 
     def _add(self, signals: Iterable[Signal], now: float) -> None:
-        sooner = False
+        changed = sooner = False
         for signal in signals:
             for fact in shared(self._keeper.pool, signal):
                 added = self._keeper.add(fact, now)
                 if added is not None:
                     self._choosing.touch(added[0])
-                    sooner = sooner or added[1]
+                    changed, sooner = True, sooner or added[1]
         if sooner:
             self._watching.poke()
-        self._watching.tell()
+        if changed:
+            self._watching.tell()
 
     def _news(self) -> int:
         """How many news there were, after a look at the file."""

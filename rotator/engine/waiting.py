@@ -45,7 +45,6 @@ class Waiting:
         self._clock = clock
         self._limit = timeout if timeout is None or isinstance(timeout, int | float) else timeout.total_seconds()
         self._began, self._began_mono = self._time()
-        self._before = self._began
         self._parked: Parked | None = None
         self._known = -1
         self._planned = 0.0
@@ -66,7 +65,6 @@ class Waiting:
             parked = self._parked = outcome
             self._decided = now, mono
             self._planned = outcome.wake_at.timestamp() + _jitter(outcome.pool.policy.wake_jitter)
-        self._before = now
         left = min(STEP_SECS, self._planned - now)
         if self._limit is not None:
             spent = max(now - self._began, mono - self._began_mono)
@@ -79,7 +77,7 @@ class Waiting:
     def _may_differ(self, parked: Parked, now: float, mono: float) -> bool:
         """Whether to decide again. News that come after the wake time wait for the jitter, or it would be none."""
         waited = max(now - self._decided[0], mono - self._decided[1])
-        if now >= self._planned or now < self._before or waited >= parked.pool.policy.recheck:
+        if now >= self._planned or waited >= parked.pool.policy.recheck:
             return True
         return now < parked.wake_at.timestamp() and self._heard() != self._known
 

@@ -48,7 +48,7 @@ class Keeper:
     ``now`` are epoch seconds, ``mono`` tells monotonic ones; ``warn`` is told each trouble once.
     """
 
-    def __init__(  # noqa: PLR0917  its one caller is the engine
+    def __init__(
         self,
         source: Store | bytes,
         policy: Policy | None,

@@ -29,7 +29,7 @@ LONGEST_WAIT_SECS = 3600.0
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-class ReadOnly(OSError):  # noqa: N818  how things are, rather than what went wrong
+class ReadOnly(OSError):
     """The file cannot be written, and not for want of room: go on in memory and look again later.
 
     ``obstacle`` says why, for people.

@@ -29,7 +29,7 @@ NO_RENAME = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV, e
 owner that cannot be kept, a single file mounted into a container."""
 
 
-class Overtaken(Exception):  # noqa: N818  nothing failed
+class Overtaken(Exception):
     """Somebody wrote the file since it was read; ``now`` is what it holds instead, and nothing of ours was written."""
 
     def __init__(self, now: Snapshot) -> None:

@@ -56,7 +56,9 @@ def processes(folder: Path) -> None:
         return [ROTATOR, "--accounts", str(path), "next", "-m", "model-a", *more]
 
     row("`rotator next`, 10 accounts, no switch", ratio_of_processes(ask(small)), "import click, json", 1.0)
-    row("the same with a switch, written durably", ratio_of_processes(ask(switching), rewind), "import click, json", 2.2)
+    row(
+        "the same with a switch, written durably", ratio_of_processes(ask(switching), rewind), "import click, json", 2.2
+    )
     row("`rotator next --peek`, 1,000 accounts", ratio_of_processes(ask(large, "--peek")), "import click, json", 2.0)
 
 
@@ -103,7 +105,9 @@ def flush(folder: Path) -> None:
             middle = time.perf_counter()
             plain_write(folder / "plain.json", document)
             ratios.append((middle - begun) / (time.perf_counter() - middle))
-    row("durable flush of 1,000 accounts", statistics.median(ratios), "json.dumps + write + fsync + rename + fsync", 2.0)
+    row(
+        "durable flush of 1,000 accounts", statistics.median(ratios), "json.dumps + write + fsync + rename + fsync", 2.0
+    )
 
 
 def plain_write(path: Path, document: object) -> None:
@@ -129,7 +133,12 @@ def memory(folder: Path) -> None:
         "print(kib('VmHWM') - base)"
     )
     out = subprocess.run([sys.executable, "-c", code, str(path)], env=CLEAN, capture_output=True, check=True, text=True)
-    row("memory of 10,000 accounts x 3 models, at its peak", int(out.stdout) * 1024 / path.stat().st_size, "file size", 6.0)
+    row(
+        "memory of 10,000 accounts x 3 models, at its peak",
+        int(out.stdout) * 1024 / path.stat().st_size,
+        "file size",
+        6.0,
+    )
 
 
 def row(what: str, figure: float, reference: str, limit: float) -> None:

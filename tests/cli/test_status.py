@@ -242,6 +242,23 @@ def test_times_across_a_change_of_clocks_carry_their_own_offset(monkeypatch):
         time.tzset()
 
 
+def test_a_hold_until_the_end_of_time_is_a_date_in_any_zone(monkeypatch):
+    for zone in ("Pacific/Kiritimati", "Etc/GMT+12"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        held = account("a", held=True, held_until="9999-12-31T23:59:59Z")
+        assert "9999-12-" in shown({"version": 2, "accounts": [held]}, 100, zone=None, model=MODEL)
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_failed_probe_says_what_it_found():
+    probed = account("a", availability={"ok": False, "checked_at": at(-60), "reason": "no\x1bseat"})
+    text = shown({"version": 2, "accounts": [probed, account("b")]}, 100, model=MODEL)
+    assert "unavailable" in text
+    assert "probe failed: no\\x1bseat" in text
+
+
 @pytest.fixture
 def accounts(tmp_path):
     path = tmp_path / "accounts.json"
@@ -309,7 +326,25 @@ def test_a_pipe_shows_text_without_escapes_and_utc_on_demand(accounts, capfd, st
     assert "\x1b" not in out
     assert "10:00 +00:00" in out
     assert "14:12, in 4 h 12 min" in out
-    assert sum("bob@example.com" in line for line in out.splitlines()[5:]) == 1
+    row = next(line for line in out.splitlines() if line.lstrip().startswith("alice@example.com  cooldown"))
+    assert row.endswith("last success 20 min ago")
+
+
+@pytest.mark.parametrize(
+    ("variables", "colour"),
+    [
+        ({}, False),
+        ({"FORCE_COLOR": "1", "TERM": "xterm"}, True),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}, False),
+        ({"FORCE_COLOR": "1", "TERM": "dumb"}, False),
+    ],
+)
+def test_a_pipe_is_coloured_only_by_force(accounts, capfd, monkeypatch, variables, colour):
+    for name in ("FORCE_COLOR", "NO_COLOR", "TERM", "COLORTERM", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert ("\x1b[32m" in status(capfd, accounts)[1]) == colour
 
 
 def test_columns_of_the_environment_bound_a_pipe_too(accounts, capfd, monkeypatch):

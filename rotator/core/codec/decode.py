@@ -7,8 +7,6 @@ A newer version is read for what is understood and marked unwritable.
 
 from __future__ import annotations
 
-import gc
-
 from rotator.core.codec.runtime import decode_runtime
 from rotator.core.codec.scan import Refused, check_depth, document, text_of, value_at
 from rotator.core.instants import parse
@@ -40,7 +38,7 @@ class Document:
 
     __slots__ = ("active", "closing", "last", "members", "opening", "raw", "runtimes", "spans", "unreadable", "version")
 
-    def __init__(  # noqa: PLR0913  a record of places
+    def __init__(
         self,
         raw: bytes,
         version: int,
@@ -318,7 +316,7 @@ def fingerprint(account: dict[str, Any]) -> str | None:
     """
     for key in ("refresh_token", "api_key", "access_token"):
         if key in account:
-            from hashlib import sha256  # noqa: PLC0415  only an account in a hard state needs it
+            from hashlib import sha256
 
             return sha256(repr(account[key]).encode(errors="surrogatepass")).hexdigest()[:12]
     return None

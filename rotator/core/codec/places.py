@@ -88,7 +88,7 @@ _AS_VALUE: tuple[tuple[re.Pattern[str], Said], ...] = (
 )
 
 
-class _Stop(Exception):  # noqa: N818  ends the reading; the fault is already noted
+class _Stop(Exception):
     pass
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 try:
     from _json import make_scanner, scanstring
-except ImportError:  # another Python implementation
-    from json.decoder import scanstring
+except ImportError:  # another Python implementation: its scanner is written in Python, and json knows it
+    from json.decoder import scanstring  # type: ignore[attr-defined, no-redef]
     from json.scanner import make_scanner
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ _NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 _ONE_KIND = bytes.maketrans(b"[]{}", b"()()")
 
 
-class Refused(Exception):  # noqa: N818  a signal between the codec's modules, not an error of the program
+class Refused(Exception):
     """The bytes are not a document; ``faults`` says why, in words and with places."""
 
 
@@ -43,25 +43,25 @@ def _no_constant(_name: str) -> Any:
 
 
 class _Context:
+    """What a scanner asks its decoder for."""
+
     strict = True
     object_hook = None
     object_pairs_hook = staticmethod(_pairs)
     parse_float = float
     parse_int = int
     parse_constant = staticmethod(_no_constant)
-    parse_object = None
-    parse_array = None
-    parse_string = staticmethod(scanstring)
-    memo: dict[str, str] = {}  # noqa: RUF012  the fallback scanner wants one
 
 
-if make_scanner.__module__ == "json.scanner":  # the pure fallback asks for its own parsers
-    from json.decoder import JSONArray, JSONObject
+def _scanner() -> Any:
+    if make_scanner.__module__ == "_json":
+        return make_scanner(_Context())  # type: ignore[arg-type]
+    from json import JSONDecoder
 
-    _Context.parse_object = staticmethod(JSONObject)  # type: ignore[assignment]
-    _Context.parse_array = staticmethod(JSONArray)  # type: ignore[assignment]
+    return JSONDecoder(object_pairs_hook=_pairs, parse_constant=_no_constant).scan_once  # type: ignore[attr-defined]
 
-_value_at = make_scanner(_Context())
+
+_value_at = _scanner()
 
 
 def text_of(raw: bytes) -> tuple[str, int]:
@@ -146,7 +146,7 @@ def members(
         key_at = skip(text, at)
         at = _expect(text, key_at, '"')
         try:
-            key, at = scanstring(text, at, True)  # noqa: FBT003  the C function takes it by position
+            key, at = scanstring(text, at, True)
         except ValueError:
             raise Refused from None
         if key in seen:
@@ -173,9 +173,7 @@ def document(text: str, walk: str, each: Callable[[Any], Any] | None = None) -> 
     return found
 
 
-def elements(
-    text: str, start: int, each: Callable[[Any], Any] | None = None
-) -> tuple[list[tuple[int, int, Any]], int]:
+def elements(text: str, start: int, each: Callable[[Any], Any] | None = None) -> tuple[list[tuple[int, int, Any]], int]:
     """The elements of the array that starts at that index as (start, end, value), and the index behind the array."""
     found: list[tuple[int, int, Any]] = []
     at = skip(text, start + 1)

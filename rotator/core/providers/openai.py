@@ -33,6 +33,9 @@ _PHRASES: tuple[tuple[str, str], ...] = (
 )
 """Parts of messages, without case, for bodies whose code was lost on the way -> the code."""
 
+_CAPACITY = ("currently overloaded", "currently experiencing high demand")
+"""Parts of messages that are about the provider's capacity, under 429 and 503 alike."""
+
 STATUS_OF_WORD = {
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
@@ -104,7 +107,7 @@ def _refused(response: Response, error: ErrorBody, azure: tuple[WindowReading, .
     if code:
         return generic.reading(response, *CODES[code], reason=code)  # no delay: money and bans do not come back by it
     status = generic.error_status(response, error, STATUS_OF_WORD)
-    if "currently overloaded" in error.message.casefold():
+    if any(phrase in error.message.casefold() for phrase in _CAPACITY):
         return generic.refusal(response, "overloaded", "upstream", reason="overloaded")
     kind, scope = generic.by_status(status)
     reason = "" if kind == "restricted" else generic.machine_word(error)

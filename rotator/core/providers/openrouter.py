@@ -86,9 +86,9 @@ def _served(response: Response) -> Reading:
 def _key(response: Response, data: dict[str, object]) -> Reading:
     """``GET /api/v1/key``: what is left of the key's cap in dollars; without a cap it is unknown."""
     limit, left, used = (times.number(data.get(key)) for key in ("limit", "limit_remaining", "usage"))
-    if left is None and limit is not None and used is not None:
-        left = limit - used
     length = _LIMIT_RESETS.get(word(data.get("limit_reset")))
+    if left is None and limit is not None and used is not None and length is None:
+        left = limit - used  # the use is the key's whole life's, a cap that resets is not
     rest = None if limit is None or left is None else 0.0 if left <= 0 else counted.share(left, limit)
     window = WindowReading("credits", fraction(rest), length_secs=length)
     kind: Kind = "ok"

@@ -43,10 +43,13 @@ def windows(response: Response, model: str | None) -> tuple[WindowReading, ...]:
     for name, members in states.items():
         empty = _Member(name, {}, "")
         policy = policies.get(name, empty)
-        for state in members or [empty]:
-            shown = _window(response, policy, state, model)
-            found = list(counted.joined(found, [shown]))
+        shown = [_window(response, policy, state, model) for state in members or [empty]]
+        found.append(min(shown, key=_left))
     return tuple(found)
+
+
+def _left(window: WindowReading) -> float:
+    return 2.0 if window.remaining_fraction is None else window.remaining_fraction
 
 
 def _window(response: Response, policy: _Member, state: _Member, model: str | None) -> WindowReading:
