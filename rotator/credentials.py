@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 
-from rotator.core.codec.decode import CREDENTIALS
+from rotator.core.codec.account import CREDENTIALS
 from rotator.errors import SecretMissing
 
 TYPE_CHECKING = False

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulators import MODEL, START, FakeClock, account, cooling, document, edit, instant, load, runtime, save, served
 
-from rotator import Parked, Rotator, Selected, Unavailable
+from rotator import Parked, Policy, Rotator, Selected, Unavailable
 from rotator.core.signals import QuotaObserved, RateLimited, Succeeded
 from rotator.core.state import Window
 from rotator.core.status import outcome_json
@@ -72,9 +72,7 @@ made = st.builds(
     st.sampled_from([(), ("work",)]),
     st.lists(st.sampled_from([0.0, 0.3, 25.0, 90000.0]), min_size=1, max_size=4),
 )
-def test_explain_is_the_choice_that_next_makes(
-    parts, active, selector, session, tags, pauses
-):
+def test_explain_is_the_choice_that_next_makes(parts, active, selector, session, tags, pauses):
     accounts = [account(name, **part) for name, part in zip("abcde", parts, strict=False)]
     clock = FakeClock()
     rotator = of_document(
@@ -185,9 +183,6 @@ def test_accounts_of_one_quota_group_share_what_is_learned_of_their_limit():
     assert [len(a.state(MODEL).windows) for a in rotator.pool] == [1, 1, 0]
 
 
-# -- memory ----------------------------------------------------------------------------------------------------------
-
-
 def test_an_engine_in_memory_starts_no_thread_and_round_trips():
     threads = threading.active_count()
     clock = FakeClock()
@@ -225,9 +220,6 @@ def test_document_is_what_a_flush_writes(path):
         assert expected != path.read_bytes()
         assert rotator.flush()
         assert path.read_bytes() == expected == rotator.document()
-
-
-# -- leases ----------------------------------------------------------------------------------------------------------
 
 
 def in_flight(rotator):
@@ -290,9 +282,6 @@ def test_a_burst_of_leases_spreads_over_equals():
     assert max(taken.values()) - min(taken.values()) <= 12
 
 
-# -- threads and forks -----------------------------------------------------------------------------------------------
-
-
 def test_threads_choose_and_learn_at_once_and_nothing_is_lost(path):
     save(path, document(*[account(name) for name in "abcd"]))
     failed = []
@@ -352,9 +341,6 @@ def test_a_forked_child_leaves_the_parents_facts_to_it_and_learns_its_own(path):
     assert set(runtime(path, "b")["models"]) == {"childs", "alarms"}
 
 
-# -- the names people import -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("line", ["import rotator", "from rotator import Rotator, Policy, Selected, RotatorError"])
 def test_importing_rotator_loads_no_heavy_dependency(line):
     code = f"{line}\nimport sys\nprint(*sorted(sys.modules))"
@@ -378,13 +364,25 @@ def test_an_engine_that_chooses_loads_nothing_that_it_does_not_need(path):
         "print(*sorted(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    heavy = {"typing", "dataclasses", "enum", "re", "pathlib", "functools", "contextlib", "json", "logging", "threading"}
+    heavy = {
+        "typing",
+        "dataclasses",
+        "enum",
+        "re",
+        "pathlib",
+        "functools",
+        "contextlib",
+        "json",
+        "logging",
+        "threading",
+    }
     assert set(done.stdout.split()) & heavy == set()
 
 
-def test_an_edit_between_two_choices_is_heeded(path):
+@pytest.mark.parametrize("policy", [None, Policy()])
+def test_an_edit_between_two_choices_is_heeded(path, policy):
     save(path, document(account("a"), account("b")))
-    with Rotator.open(path, clock=FakeClock()) as rotator:
+    with Rotator.open(path, policy=policy, clock=FakeClock()) as rotator:
         assert rotator.next(MODEL).account == "a"
         edit(path, lambda found: found["accounts"][0].update(enabled=False))
         assert [rotator.next(MODEL).account for _ in range(3)] == ["b", "b", "b"]

@@ -37,9 +37,9 @@ def parse(value: Any) -> float | None:
             return instant.timestamp() if len(value) > 10 else None  # noqa: PLR2004  a bare date is no instant
         except (ValueError, OverflowError):
             return None
-    if type(value) is int or type(value) is float:
+    if (type(value) is int or type(value) is float) and 0 <= value <= _LATEST * 1000:
         seconds = value / 1000 if value > _MILLISECONDS_ABOVE else float(value)
-        return seconds if 0 <= seconds <= _LATEST else None
+        return seconds if seconds <= _LATEST else None
     return None
 
 

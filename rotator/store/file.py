@@ -1,6 +1,6 @@
 """One file that several processes and a person write. Refuses: to overwrite what it has not just read.
 
-`Store.exchange` is the one way in: lock, read, let the caller compute, compare, replace.
+`Store.exchange` is the one way in: lock, read, let the caller compute, compare, replace, look at what was replaced.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import os
 import time
 
 from rotator import errors
-from rotator.store import reading, writing
+from rotator.store import leftovers, private, reading, writing
 from rotator.store.reading import Snapshot, Stamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rotator.store.leftovers import Leftover
 
     Rebase = Callable[[Snapshot], bytes | None]
     Keep = Callable[[Snapshot], str | None]
@@ -25,6 +27,9 @@ ROUNDS = 8
 """How often somebody may rewrite the file behind our back during one exchange; a person saves once."""
 
 LONGEST_WAIT_SECS = 3600.0
+
+BACKUP = ".bak"
+TORN = ".torn"
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
@@ -56,6 +61,8 @@ class Store:
         self.tightened = False
         self.synced = True
         self._in_place_at: str | None = None
+        self._no_swap_in: str | None = None
+        self._offered: list[Leftover] | None = None
         self._turn = _thread.allocate_lock()
         self._process = os.getpid()
 
@@ -67,12 +74,20 @@ class Store:
         """What tells two states of the file apart; None when there is no file."""
         return reading.stamp(self.path)
 
+    def leftovers(self) -> list[Leftover]:
+        """What writers that died left beside the file, newest first; in ``rebase``, all that its exchange will remove.
+
+        Their bytes may be whole or not, newer or older than the file's: that is the caller's to judge. Raises nothing.
+        """
+        return leftovers.read_all(os.path.realpath(self.path)) if self._offered is None else self._offered
+
     def exchange(self, rebase: Rebase, *, timeout_secs: float = 30.0, keep: Keep | None = None) -> Snapshot:
         """Replace the file by what ``rebase`` makes of it, durably, and return what it now holds.
 
         ``rebase`` may be called several times, each time with what is in the file then; None, or the same bytes, means
-        that there is nothing to write. ``keep`` may name a suffix such as ``.v1.bak``: the bytes about to be replaced
-        are then written beside the file first, never over an existing one.
+        that there is nothing to write, and `leftovers.Restore` that what it was given is no document. What was replaced
+        becomes ``NAME.bak``. ``keep`` may name a suffix such as ``.v1.bak``: the bytes about to be replaced are then
+        written beside the file first, never over an existing one. What `leftovers` showed is removed at the end.
 
         Raises: AccountsMissing, AccountsDenied, AccountsUnreadable, AccountsInvalid as `read`; AccountsBusy when the
         lock was not had in ``timeout_secs``, or the file kept changing; ReadOnly; MachineError for what the disk
@@ -102,10 +117,13 @@ class Store:
             try:
                 self.lock_kind = lock.acquire()
                 if os.path.realpath(self.path) == target:
-                    if self.lock_kind != "none":
-                        writing.sweep(target)
-                    return self._until_kept(target, rebase, keep, deadline)
+                    self._offered = leftovers.read_all(target) if self.lock_kind != "none" else []
+                    now = self._until_kept(target, rebase, keep, deadline)
+                    for leftover in self._offered:
+                        private.discard(leftover.path)
+                    return now
             finally:
+                self._offered = None
                 lock.release()
         raise errors.AccountsBusy(errno.EBUSY, f"{self.path} leads somewhere else each time; try again")
 
@@ -122,64 +140,83 @@ class Store:
     def _until_kept(self, target: str, rebase: Rebase, keep: Keep | None, deadline: float) -> Snapshot:
         snapshot = reading.read(target)
         for _ in range(ROUNDS):
-            raw = rebase(snapshot)
-            if raw is None or raw == snapshot.raw:
-                return snapshot
-            suffix = keep(snapshot) if keep else None
+            suffix: str | None = TORN
+            backup: str | None = None
             try:
-                return self._write(target, snapshot.raw, raw, suffix, deadline)
+                raw = rebase(snapshot)
+            except leftovers.Restore as torn:
+                raw = torn.leftover.raw
+            else:
+                if raw is None or raw == snapshot.raw:
+                    return snapshot
+                suffix, backup = keep(snapshot) if keep else None, target + BACKUP
+            try:
+                snapshot = self._write(target, snapshot.raw, raw, suffix, backup, deadline)
             except writing.Overtaken as overtaken:
                 snapshot = overtaken.now
             except (errors.RotatorError, ReadOnly):
                 raise
             except OSError as error:
                 raise self._refused(error) from None
+            else:
+                if backup:
+                    return snapshot
         raise errors.AccountsBusy(errno.EBUSY, f"{self.path} is rewritten by somebody all the time; try again later")
 
-    def _write(self, target: str, seen: bytes, raw: bytes, suffix: str | None, deadline: float) -> Snapshot:
+    def _write(
+        self, target: str, seen: bytes, raw: bytes, suffix: str | None, backup: str | None, deadline: float
+    ) -> Snapshot:
         try:
             like = os.stat(target)
         except OSError as error:
             reading.refuse(target, error)
         if like.st_nlink == 0:
             raise ReadOnly(errno.EROFS, "the mounted file was replaced outside the container: restart the container")
-        aside = writing.copy_aside(target, suffix, seen, like) if suffix else None
+        aside = private.copy_aside(target, suffix, seen, like) if suffix else None
         try:
-            now = self._install(target, seen, raw, like, deadline)
+            now = self._install(target, seen, raw, like, backup, deadline)
         except BaseException as error:
             if aside and (isinstance(error, writing.Overtaken) or _holds(target, seen)):
-                writing.discard(aside)
+                private.discard(aside)
             raise
-        self.tightened = bool(like.st_mode & writing.OTHERS) and not reading.mode_bits(target) & writing.OTHERS
+        self.tightened |= bool(like.st_mode & private.OTHERS) and not reading.mode_bits(target) & private.OTHERS
         return now
 
-    def _install(self, target: str, seen: bytes, raw: bytes, like: os.stat_result, deadline: float) -> Snapshot:
+    def _install(
+        self, target: str, seen: bytes, raw: bytes, like: os.stat_result, backup: str | None, deadline: float
+    ) -> Snapshot:
         refused = False
         if like.st_nlink == 1 and self._in_place_at != target:
             try:
-                return self._rename(target, seen, raw, like)
+                return self._rename(target, seen, raw, like, backup)
             except errors.RotatorError:
+                raise
+            except FileNotFoundError:
+                reading.read(target)  # says so when it is the file that went away
                 raise
             except OSError as error:
                 if error.errno not in writing.NO_RENAME:
                     raise
                 refused = True
-        now = writing.overwrite(target, seen, raw, deadline)
+        now = writing.overwrite(target, seen, raw, deadline, backup)
         self.mode = "in_place"
         if refused:
             self._in_place_at = target
         return now
 
-    def _rename(self, target: str, seen: bytes, raw: bytes, like: os.stat_result) -> Snapshot:
+    def _rename(self, target: str, seen: bytes, raw: bytes, like: os.stat_result, backup: str | None) -> Snapshot:
+        folder = os.path.dirname(target)
         with writing.Draft(target, like) as draft:
             draft.fill(raw)
             now = reading.read(target)
             if now.raw != seen:
                 raise writing.Overtaken(now)
-            stamp = draft.install()
+            swapped = draft.exchange(seen, raw, backup) if self._no_swap_in != folder else None
+            stamp, self.synced = swapped or draft.replace(seen, like, backup)
+        if not swapped:
+            self._no_swap_in = folder
         self.mode = "file"
         self._in_place_at = None
-        self.synced = writing.sync_folder(target)
         return Snapshot(raw, stamp)
 
     def _refused(self, error: OSError) -> OSError:

@@ -1,6 +1,7 @@
 """How bytes come to lie durably where a file is, whole or not at all. Refuses: to decide whether they should.
 
-Two ways: a draft beside the target that is renamed over it, or, where a rename cannot be, over the old bytes in place.
+Three ways: a draft beside the target changes places with it, or, where the system cannot do that, is renamed over it; or,
+where a rename cannot be, the bytes go over the old ones in place.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import stat as modes
 import time
 
 from rotator import errors
-from rotator.store.reading import Snapshot, Stamp, close, read_descriptor, stamp_of
+from rotator.store import leftovers, private
+from rotator.store.private import discard
+from rotator.store.reading import Snapshot, Stamp, close, read, read_descriptor, stamp_of
+from rotator.store.swap import swap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-PRIVATE = 0o600
-OTHERS = 0o077
-
 POLL_SECS = 0.002
+
+ROUNDS = 8
+"""How often somebody may save once more while their save before is put back."""
 
 NO_RENAME = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV, errno.EINVAL)
 """What a draft or its rename answers where a write in place may still succeed: a folder that may not be written, an
@@ -30,7 +34,7 @@ owner that cannot be kept, a single file mounted into a container."""
 
 
 class Overtaken(Exception):
-    """Somebody wrote the file since it was read; ``now`` is what it holds instead, and nothing of ours was written."""
+    """Somebody wrote the file since it was read; ``now`` is what it holds instead, and nothing of ours is in it."""
 
     def __init__(self, now: Snapshot) -> None:
         self.now = now
@@ -38,27 +42,26 @@ class Overtaken(Exception):
 
 
 class Draft:
-    """A private file beside the target, gone at exit unless it was installed.
+    """A private file beside the target, gone at exit unless it took the target's place.
 
     Mode 0600 and the target's owner come before the first byte. Raises: OSError, with EPERM where mode or owner cannot
     be had; the target is then as it was.
     """
 
-    __slots__ = ("_descriptor", "_installed", "_target", "path")
+    __slots__ = ("_descriptor", "_ours", "_target", "path")
 
     def __init__(self, target: str, like: os.stat_result) -> None:
-        folder, name = os.path.split(target)
-        self.path = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+        self.path = private.path_beside(target, leftovers.DRAFT)
         self._target = target
-        self._installed = False
-        self._descriptor = _create(self.path)
+        self._ours = True
+        self._descriptor = private.create(self.path)
         try:
-            _make_private(self._descriptor, like)
-            _keep_owner(self._descriptor, like)
+            private.make_private(self._descriptor, like)
+            private.keep_owner(self._descriptor, like)
         except BaseException:
             self.__exit__(None, None, None)
             raise
-        _keep_labels(self._descriptor, target)
+        private.keep_labels(self._descriptor, target)
 
     def __enter__(self) -> Self:
         return self
@@ -67,32 +70,75 @@ class Draft:
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         close(self._descriptor)
-        if not self._installed:
+        if self._ours:
             discard(self.path)
 
     def fill(self, raw: bytes) -> None:
         """Write everything and see it on the disk."""
-        write_durably(self._descriptor, raw)
+        private.write_durably(self._descriptor, raw)
 
-    def install(self) -> Stamp:
-        """Take the target's place; the stamp is of afterwards, because a rename changes ctime."""
-        stamp = stamp_of(os.fstat(self._descriptor))
-        os.replace(self.path, self._target)
-        self._installed = True
+    def exchange(self, seen: bytes, raw: bytes, backup: str | None) -> tuple[Stamp, bool] | None:
+        """Change places with the file, look at what was displaced, and make that the backup.
+
+        It must be ``seen`` byte for byte, also once the folder is synced: an editor that opened the file before writes
+        into what it opened, wherever that lies now. Returns the new stamp and whether the folder was synced; None when
+        the system cannot exchange. Raises: OSError, nothing done; Overtaken when somebody saved, and then what they
+        saved is the file again, with ``raw`` as if it had never been there.
+        """
+        if not swap(self.path, self._target):
+            return None
+        self._ours = False
+        if _content(self.path) == seen:
+            synced = private.sync_folder(self._target)
+            if _content(self.path) == seen:
+                private.move(self.path, backup)
+                return self._stamp(), synced
+        self._put_back(raw)
+        raise Overtaken(read(self._target))
+
+    def _put_back(self, ours: bytes | None) -> None:
+        """The save that we displaced is the file again, unless there is a later one by now: then that is."""
+        for _ in range(ROUNDS):
+            theirs = _content(self.path)
+            swap(self.path, self._target)
+            if _content(self.path) == ours:
+                self._ours = True
+                break
+            ours = theirs
+        private.sync_folder(self._target)
+
+    def replace(self, seen: bytes, like: os.stat_result, backup: str | None) -> tuple[Stamp, bool]:
+        """Take the target's place where the two cannot be exchanged: who saves in this very moment is not noticed."""
+        old = private.path_beside(self._target, leftovers.OLD)
+        private.copy_to(old, self._target, seen, like)
+        try:
+            os.replace(self.path, self._target)
+        except BaseException:
+            discard(old)
+            raise
+        self._ours = False
+        synced = private.sync_folder(self._target)
+        private.move(old, backup)
+        return self._stamp(), synced
+
+    def _stamp(self) -> Stamp:
+        """Of afterwards, because a rename changes ctime; one that no file has, when it cannot be told."""
         try:
             return stamp_of(os.fstat(self._descriptor))
         except OSError:
-            return stamp
+            return 0, 0, 0, 0, 0
 
 
-def overwrite(target: str, seen: bytes, raw: bytes, deadline: float) -> Snapshot:
+def overwrite(target: str, seen: bytes, raw: bytes, deadline: float, backup: str | None) -> Snapshot:
     """Write ``raw`` over ``seen`` in the file itself, and return what it then holds.
 
     Readers of ours wait on the lock of the file itself, which also holds where it is mounted alone into a container.
     Between any two system calls the file holds the old or the new document, followed by spaces at most, so a process
-    that is killed leaves a document; and the disk is known to have room before the first old byte goes.
+    that is killed leaves a document; the disk is known to have room before the first old byte goes; and where the folder
+    may be written, the old bytes lie beside the file until the new ones are on the disk, because a power cut may tear it.
 
-    Raises: Overtaken; OSError, the old bytes then written back; AccountsBusy at ``deadline`` (monotonic seconds).
+    Raises: Overtaken; OSError, the old bytes then written back, or, when that failed too, still lying beside the file;
+    AccountsBusy at ``deadline`` (monotonic seconds).
     """
     descriptor = os.open(target, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -100,164 +146,78 @@ def overwrite(target: str, seen: bytes, raw: bytes, deadline: float) -> Snapshot
         now = read_descriptor(descriptor, target)
         if now.raw != seen:
             raise Overtaken(now)
-        _make_private(descriptor, os.fstat(descriptor))
+        private.make_private(descriptor, os.fstat(descriptor))
+        old = _set_aside(target, seen, os.fstat(descriptor))
         try:
-            return Snapshot(raw, _pave(descriptor, seen, raw))
+            stamp = _pave(descriptor, seen, raw)
         except BaseException:
             _restore(descriptor, seen)
+            if old:
+                discard(old)
             raise
+        if old:
+            private.move(old, backup)
+        return Snapshot(raw, stamp)
     finally:
         close(descriptor)
 
 
-def copy_aside(target: str, suffix: str, raw: bytes, like: os.stat_result) -> str:
-    """Write ``raw`` durably to the target's name plus the suffix, then ``.1``, ``.2`` ... where that exists already.
-
-    Returns the path that was free. Raises: OSError, nothing left behind.
-    """
-    path = target + suffix
-    count = 0
-    while True:
-        try:
-            descriptor = _create(path)
-            break
-        except FileExistsError:
-            count += 1
-            path = f"{target}{suffix}.{count}"
+def _set_aside(target: str, seen: bytes, like: os.stat_result) -> str | None:
+    """A durable copy of the old bytes; None where this user may not make one."""
+    path = private.path_beside(target, leftovers.OLD)
     try:
-        try:
-            _make_private(descriptor, like)
-            _keep_owner(descriptor, like)
-            write_durably(descriptor, raw)
-        finally:
-            close(descriptor)
-    except BaseException:
-        discard(path)
+        private.copy_to(path, target, seen, like)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return None
         raise
-    sync_folder(target)
     return path
 
 
-def write_durably(descriptor: int, raw: bytes) -> None:
-    """Write all of it at offset 0, in as many calls as it takes, and see it on the disk.
-
-    Raises: OSError; EIO when the file does not have the size it must have.
-    """
-    _write_all(descriptor, raw)
-    _sync(descriptor, len(raw))
-
-
-def sync_folder(target: str) -> bool:
-    """Make a rename survive a power cut; False when the folder could not be synced."""
-    try:
-        descriptor = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            close(descriptor)
-    except OSError:
-        return False
-    return True
-
-
-def sweep(target: str) -> None:
-    """Remove drafts of processes that are dead. The caller holds the lock, so no live process has one."""
-    folder, name = os.path.split(target)
-    prefix = f".{name}."
-    try:
-        entries = os.listdir(folder)
-    except OSError:
-        return
-    for entry in entries:
-        if entry.startswith(prefix) and entry.endswith(".tmp"):
-            process, _, rest = entry[len(prefix) : -len(".tmp")].partition(".")
-            if len(rest) == 8 and process.isascii() and process.isdecimal() and _is_dead(int(process)):  # noqa: PLR2004
-                discard(os.path.join(folder, entry))
-
-
-def discard(path: str) -> None:
-    """Remove a file of ours if it can be removed."""
-    try:
-        os.unlink(path)
-    except OSError:
-        pass
-
-
-def _create(path: str) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
-
-
-def _make_private(descriptor: int, like: os.stat_result) -> None:
-    """Exactly 0600, whatever the umask took away; where modes cannot be changed, at least no looser than before."""
-    mode = modes.S_IMODE(os.fstat(descriptor).st_mode)
-    if mode == PRIVATE:
-        return
-    try:
-        os.fchmod(descriptor, PRIVATE)
-    except OSError:
-        if mode & PRIVATE != PRIVATE or mode & OTHERS & ~like.st_mode:
-            raise OSError(errno.EPERM, "the file cannot be made private") from None
-
-
-def _keep_owner(descriptor: int, like: os.stat_result) -> None:
-    """The group does not matter to a file of mode 0600, so it may be lost; the owner may not."""
-    status = os.fstat(descriptor)
-    if (status.st_uid, status.st_gid) == (like.st_uid, like.st_gid):
-        return
-    try:
-        os.fchown(descriptor, like.st_uid, like.st_gid)
-    except OSError:
-        if status.st_uid != like.st_uid:
-            raise OSError(errno.EPERM, "the owner of the file cannot be kept") from None
-
-
-def _keep_labels(descriptor: int, target: str) -> None:
-    """Extended attributes, as far as the file system has them; but no access lists, they widen 0600."""
-    try:
-        names = os.listxattr(target)
-    except OSError:
-        return
-    for name in names:
-        if not name.startswith("system."):
-            try:
-                os.setxattr(descriptor, name, os.getxattr(target, name))
-            except OSError:
-                pass
-
-
-def _write_all(descriptor: int, raw: bytes, offset: int = 0) -> None:
-    rest = memoryview(raw)
-    while rest:
-        written = os.pwrite(descriptor, rest, offset)
-        if written <= 0:
-            raise OSError(errno.EIO, "the disk takes no more bytes")
-        rest = rest[written:]
-        offset += written
-
-
-def _sync(descriptor: int, size: int) -> Stamp:
-    os.fsync(descriptor)
-    status = os.fstat(descriptor)
-    if status.st_size != size:
-        raise OSError(errno.EIO, "the disk did not keep what was written")
-    return stamp_of(status)
-
-
 def _pave(descriptor: int, seen: bytes, raw: bytes) -> Stamp:
-    _write_all(descriptor, b" " * (len(raw) - len(seen)), len(seen))
-    _write_all(descriptor, raw.ljust(len(seen)))
+    private.write_all(descriptor, b" " * (len(raw) - len(seen)), len(seen))
+    private.write_all(descriptor, raw.ljust(len(seen)))
     os.ftruncate(descriptor, len(raw))
-    return _sync(descriptor, len(raw))
+    return private.sync(descriptor, len(raw))
 
 
 def _restore(descriptor: int, seen: bytes) -> None:
+    """By a descriptor of its own: a second fsync of one that failed may report success for bytes that are gone."""
+    again = descriptor
     try:
-        os.ftruncate(descriptor, len(seen))
-        _write_all(descriptor, seen)
-        os.fsync(descriptor)
+        try:
+            again = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            pass
+        os.ftruncate(again, len(seen))
+        private.write_durably(again, seen)
     except OSError as error:
         message = f"{error.strerror}, midway, and the old bytes could not be put back"
         raise OSError(error.errno, message) from None
+    finally:
+        if again != descriptor:
+            close(again)
+
+
+def _content(path: str) -> bytes | None:
+    """What a regular file holds at this instant; None for anything else, which is nobody's document."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        if not modes.S_ISREG(status.st_mode):
+            return None
+        raw = b""
+        while len(raw) <= status.st_size and (piece := os.pread(descriptor, status.st_size + 1 - len(raw), len(raw))):
+            raw += piece
+    except OSError:
+        return None
+    else:
+        return raw
+    finally:
+        close(descriptor)
 
 
 def _lock_out_readers(descriptor: int, target: str, deadline: float) -> None:
@@ -273,13 +233,3 @@ def _lock_out_readers(descriptor: int, target: str, deadline: float) -> None:
             return
         else:
             return
-
-
-def _is_dead(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False

@@ -76,7 +76,6 @@ def test_what_is_no_instant_is_none(value: Any) -> None:
     assert parse(value) is None
 
 
-@pytest.mark.xfail(raises=OverflowError, reason="parse divides before it looks at the size")
 @pytest.mark.parametrize("value", [10**400, -(10**400)], ids=["late", "early"])
 def test_a_number_beyond_every_float_is_no_instant(value: int) -> None:
     assert parse(value) is None

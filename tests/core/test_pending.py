@@ -24,7 +24,24 @@ from rotator.core.state import Runtime, Window
 from rotator.core.transitions import replay
 
 M = "m-1"
-serving = st.one_of(quota, successes, placements, rotations)
+meeting = st.builds(
+    QuotaObserved,
+    st.just("a"),
+    st.just(None),
+    st.integers(0, 3).map(lambda n: T0 + n),
+    st.builds(
+        Window,
+        st.just("5h"),
+        st.sampled_from([None, 0.0, 0.4, 0.5]),
+        st.sampled_from([None, T0 + 60, T0 + 61]),
+        st.sampled_from([None, 18000.0]),
+        kind=st.sampled_from([None, None, "fixed"]),
+    ).map(lambda window: (window,)),
+    st.sampled_from([1.0, 0.5]),
+    st.booleans(),
+)
+"""Readings of one and the same window within a few instants, so that one may stand for another."""
+serving = st.one_of(quota, meeting, meeting, successes, placements, rotations)
 streams = st.lists(st.one_of(serving, serving, serving, signals), max_size=14)
 
 

@@ -22,7 +22,7 @@ from strategies_core import (
 
 from rotator.core.policy import SELECTORS
 from rotator.core.ranking import Ranking
-from rotator.core.signals import RateLimited, Succeeded
+from rotator.core.signals import Held, RateLimited, Succeeded
 from rotator.core.state import Pool
 from rotator.core.transitions import apply
 
@@ -76,7 +76,7 @@ def _step(kind, what, pool, now, flying):
 
 
 @settings(max_examples=250)
-@given(pools(policies=policies), st.lists(steps, max_size=14), st.sampled_from([(), (), ("work",)]))
+@given(pools(most=4, policies=policies), st.lists(steps, max_size=14), st.sampled_from([(), (), ("work",)]))
 def test_a_ranking_that_follows_gives_exactly_what_a_fresh_one_gives(pool, listed, tags):
     now, flying = T0 + 20, {}
     kept = _fresh(pool, now, flying, tags)
@@ -106,9 +106,17 @@ def test_the_heaps_stay_bounded_within_one_second_of_many_facts(make):
         now = T0 + 0.001 + n / 3000
         pool = told(pool, make(name, M, now))
         ranking.follow(pool, now, {}, [pool.index(name)])
-        if n % 50 == 0:
+        assert max(len(ranking._best), len(ranking._waiting)) <= 2 * 3 + 64
+        if n % 500 == 499:
             assert ranking.choose() == _fresh(pool, now, {}, ()).choose()
-    assert max(len(ranking._best), len(ranking._waiting)) <= 2 * 3 + 65
+
+
+def test_when_the_last_account_of_which_something_is_known_leaves_turns_are_taken():
+    pool = told(pool_of("a", "b", "c", active="b"), Succeeded("a", M, T0))
+    ranking = _fresh(pool, T0, {}, ())
+    assert ranking.choose().reason == "best_score"
+    ranking.follow(told(pool, Held("a", None, T0, None)), T0, {}, [0])
+    assert (ranking.choose().index, ranking.choose().reason) == (2, "round_robin")
 
 
 def test_between_two_facts_and_two_seconds_nothing_is_worked_out_again():

@@ -97,9 +97,9 @@ def as_nobody() -> Callable[[Callable[[], Any]], Any]:
 
 @pytest.fixture
 def leftovers() -> Callable[[Path], list[str]]:
-    """What lies beside a file besides its lock."""
+    """What lies beside a file besides its lock and its backup."""
 
     def names(path: Path) -> list[str]:
-        return sorted(set(os.listdir(path.parent)) - {path.name, f".{path.name}.lock"})
+        return sorted(set(os.listdir(path.parent)) - {path.name, f".{path.name}.lock", f"{path.name}.bak"})
 
     return names

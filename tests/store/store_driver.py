@@ -20,7 +20,7 @@ def main() -> None:
     document = sys.argv[2].encode()
     store.read()
     os.getppid()
-    answer = store.exchange(lambda _: document, keep=lambda _: ".bak")
+    answer = store.exchange(lambda _: document, keep=lambda _: ".v1.bak")
     os.write(1, answer.raw)
     os._exit(0)
 

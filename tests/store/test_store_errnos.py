@@ -73,7 +73,7 @@ def check(path: Path, outcome: str, leftovers: Leftovers, *, may_leave: bool) ->
     assert path.read_bytes() == (OLD if outcome == "old" else NEW)
     beside = [name for name in leftovers(path) if name != "twin"]
     if not may_leave:
-        assert beside == (["accounts.json.bak"] if outcome == "new" and path.with_name("twin").exists() else [])
+        assert beside == (["accounts.json.v1.bak"] if outcome == "new" and path.with_name("twin").exists() else [])
     for name in beside:
         path.with_name(name).unlink()
 
@@ -84,7 +84,7 @@ def test_one_error_at_any_call_leaves_a_whole_document_and_the_next_exchange_suc
     way: str, name: str, accounts: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_place = way == "in_place"
-    suffix = ".bak" if in_place else None
+    suffix = ".v1.bak" if in_place else None
     accounts.with_name(".accounts.json.1.01234567.tmp").touch()
     accounts.write_bytes(OLD)
     if in_place:
@@ -197,9 +197,9 @@ def test_a_dead_disk_that_takes_the_old_bytes_is_not_called_whole_and_the_copy_o
     faults = Faults(monkeypatch, "ftruncate")
     faults.arm(1, errno.EIO, for_ever=True)
     with pytest.raises(errors.MachineError, match="could not be put back"):
-        Store(accounts).exchange(lambda _: b"{}", keep=lambda _: ".bak")
+        Store(accounts).exchange(lambda _: b"{}", keep=lambda _: ".v1.bak")
     assert accounts.read_bytes() != before
-    assert accounts.with_name("accounts.json.bak").read_bytes() == before
+    assert accounts.with_name("accounts.json.v1.bak").read_bytes() == before
 
 
 @pytest.mark.parametrize("renamed", [False, True])
@@ -216,6 +216,6 @@ def test_an_interrupt_leaves_the_copy_of_the_old_bytes_only_when_they_are_gone(
 
     monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".bak")
+        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".v1.bak")
     assert accounts.read_bytes() == (NEW if renamed else before)
-    assert leftovers(accounts) == (["accounts.json.bak"] if renamed else [])
+    assert leftovers(accounts) == (["accounts.json.v1.bak"] if renamed else [])

@@ -147,10 +147,10 @@ def test_an_edit_behind_our_back_survives(linked: bool, accounts: Path, leftover
             accounts.write_bytes(edits.pop())
         return now.raw + b"+ours"
 
-    answer = Store(accounts).exchange(rebase, keep=lambda _: ".bak")
+    answer = Store(accounts).exchange(rebase, keep=lambda _: ".v1.bak")
     assert answer.raw == accounts.read_bytes() == b'{"edited": "by hand"}+ours'
-    assert accounts.with_name("accounts.json.bak").read_bytes() == b'{"edited": "by hand"}'
-    assert leftovers(accounts) == ["accounts.json.bak", *(["twin"] if linked else [])]
+    assert accounts.with_name("accounts.json.v1.bak").read_bytes() == b'{"edited": "by hand"}'
+    assert leftovers(accounts) == ["accounts.json.v1.bak", *(["twin"] if linked else [])]
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -195,7 +195,7 @@ def test_somebody_who_never_stops_writing_wins_and_the_caller_learns_it(accounts
         return NEW
 
     with pytest.raises(errors.AccountsBusy):
-        Store(accounts).exchange(rebase, keep=lambda _: ".bak")
+        Store(accounts).exchange(rebase, keep=lambda _: ".v1.bak")
     assert len(calls) == ROUNDS
     assert accounts.read_bytes() == b"edit %d" % ROUNDS
     assert leftovers(accounts) == []
@@ -290,7 +290,7 @@ def test_the_file_is_synced_before_its_name_and_its_folder_after(
 
     monkeypatch.setattr(os, "fsync", note_sync)
     monkeypatch.setattr(os, "replace", note_rename)
-    Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".bak")
+    Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".v1.bak")
     assert order == ["file", "folder", "file", "rename", "folder"]
 
 

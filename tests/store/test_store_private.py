@@ -44,11 +44,11 @@ def test_every_file_is_private_from_the_start_under_any_umask(
     monkeypatch.setattr(os, "pwrite", look)
     previous = os.umask(umask)
     try:
-        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".bak")
+        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".v1.bak")
     finally:
         os.umask(previous)
     assert seen == [0o600, 0o600]
-    beside = [accounts, accounts.with_name(".accounts.json.lock"), accounts.with_name("accounts.json.bak")]
+    beside = [accounts, accounts.with_name(".accounts.json.lock"), accounts.with_name("accounts.json.v1.bak")]
     assert [permissions(path) for path in beside] == [0o600, 0o600, 0o600]
 
 
@@ -69,13 +69,13 @@ def test_looser_bits_are_dropped_at_the_first_write_and_said_once(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can write files of other users")
 def test_root_leaves_file_lock_and_backup_to_their_owner(owned: Path, as_nobody: Run) -> None:
-    Store(owned).exchange(lambda _: NEW, keep=lambda _: ".bak")
+    Store(owned).exchange(lambda _: NEW, keep=lambda _: ".v1.bak")
     owner = owned.parent.stat().st_uid
     assert owner != 0
     assert {path.name: path.stat().st_uid for path in owned.parent.iterdir()} == {
         "accounts.json": owner,
         ".accounts.json.lock": owner,
-        "accounts.json.bak": owner,
+        "accounts.json.v1.bak": owner,
     }
     assert as_nobody(lambda: replace(Store(owned), b"{}").raw) == b"{}"
 
@@ -166,9 +166,9 @@ def test_a_name_that_is_taken_by_a_link_is_not_written_through(
     victim.write_bytes(b"mine")
     monkeypatch.setattr(os, "urandom", lambda _: b"\0\0\0\0")
     accounts.with_name(f".accounts.json.{os.getpid()}.00000000.tmp").symlink_to(victim)
-    accounts.with_name("accounts.json.bak").symlink_to(victim)
+    accounts.with_name("accounts.json.v1.bak").symlink_to(victim)
     with pytest.raises(errors.MachineError):
-        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".bak")
+        Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".v1.bak")
     assert victim.read_bytes() == b"mine"
 
 

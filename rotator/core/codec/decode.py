@@ -7,24 +7,23 @@ A newer version is read for what is understood and marked unwritable.
 
 from __future__ import annotations
 
-from rotator.core.codec.runtime import decode_runtime
+import gc
+
+from rotator.core.codec.account import account_or_none, is_whole
 from rotator.core.codec.scan import Refused, check_depth, document, text_of, value_at
-from rotator.core.instants import parse
 from rotator.core.policy import RANGE_MAX, RANGES, SELECTORS, WHOLE_NUMBERS, Policy
-from rotator.core.state import UNKNOWN, Account, Pool, Runtime
+from rotator.core.state import Account, Pool
 from rotator.errors import AccountsInvalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rotator.core.state import Runtime
+
 VERSION = 2
 NEWER = f"the file was written by a newer rotator (version above {VERSION}): update rotator to keep what it learns"
 """Why a newer document is not written, for people."""
-CREDENTIALS = ("api_key", "access_token", "refresh_token")
-NAMES = ("id", "name", "email")
-WEIGHT_MAX = 1e9
-_BLOCKS = {"banned": False, "restricted": False, "auth_failed": False, "blocked_reason": "", "blocked_at": 0.0}
 
 
 class Document:
@@ -79,10 +78,15 @@ def decode(raw: bytes, policy: Policy | None = None) -> tuple[Document, Pool]:
 
     Raises AccountsInvalid with every fault named when the bytes are not a valid document; nothing else leaves.
     """
+    collecting = gc.isenabled()
+    gc.disable()  # nothing made here is garbage, and looking for some doubles the time of a large file
     try:
         return _decode(raw, policy or Policy())
     except Refused:
         pass  # and leave the handler: as a context, a refusal carries parser errors, and those carry the whole text
+    finally:
+        if collecting:
+            gc.enable()
     from rotator.core.codec.faults import UNNAMED, faults_of  # loads jsonschema, only for a broken file
 
     raise AccountsInvalid(faults_of(raw) or (UNNAMED,))
@@ -91,7 +95,7 @@ def decode(raw: bytes, policy: Policy | None = None) -> tuple[Document, Pool]:
 def _decode(raw: bytes, policy: Policy) -> tuple[Document, Pool]:
     check_depth(raw)
     text, skipped = text_of(raw)
-    found = document(text, "accounts", _each)
+    found = document(text, "accounts", account_or_none)
     values = {member.key: value for member, value in found}
     version = _version(values)
     strict = version <= VERSION
@@ -164,21 +168,9 @@ class _bytes_at:  # noqa: N801  used as a function
         return self._offset + self._skipped
 
 
-def _each(value: Any) -> tuple[Account, bool] | None:
-    """One account as soon as it is scanned, so that the decoded JSON of all of them is never held at once."""
-    try:
-        return decode_account(value)
-    except Refused:
-        return None
-
-
-def _is_whole(value: Any) -> bool:
-    return type(value) is int or (type(value) is float and value.is_integer())
-
-
 def _version(values: dict[str, Any]) -> int:
     version = values.get("version", 1)
-    if not _is_whole(version) or version < 1:
+    if not is_whole(version) or version < 1:
         raise Refused
     return int(version)
 
@@ -199,124 +191,10 @@ def _policy(overrides: Any, policy: Policy, *, strict: bool) -> Policy:
         else:
             low, high = RANGES.get(key, (0.0, RANGE_MAX))
             good = (type(value) is float or type(value) is int) and low <= value <= high
-            good = good and (key not in WHOLE_NUMBERS or _is_whole(value))
+            good = good and (key not in WHOLE_NUMBERS or is_whole(value))
         if good:
             whole = key in WHOLE_NUMBERS
             changes[key] = value if key == "selector" else int(value) if whole else float(value)
         elif strict:
             raise Refused
     return policy.replace(**changes) if changes else policy
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str and value != ""
-
-
-def is_name(value: Any) -> bool:
-    """Whether a value can be an account's name: a text, not empty, without control characters."""
-    return _is_text(value) and not any(character < " " or character == "\x7f" for character in value)
-
-
-def _is_credential(value: Any) -> bool:
-    if type(value) is str:
-        return True
-    if type(value) is not dict:
-        return False
-    if "env" in value:
-        return _is_text(value["env"])
-    pointer = value.get("pointer", "")
-    return _is_text(value.get("file")) and type(pointer) is str and (pointer == "" or pointer[0] == "/")
-
-
-def _is_texts(value: Any) -> bool:
-    return type(value) is list and all(map(_is_text, value))
-
-
-def _is_flag(value: Any) -> bool:
-    return type(value) is bool
-
-
-def _is_weight(value: Any) -> bool:
-    return (type(value) is int or type(value) is float) and 0 < value <= WEIGHT_MAX
-
-
-def _is_fraction(value: Any) -> bool:
-    return (type(value) is int or type(value) is float) and 0 <= value <= 1
-
-
-def _is_time(value: Any) -> bool:
-    return parse(value) is not None
-
-
-_CHECKS = {
-    "id": is_name,
-    "name": is_name,
-    "email": is_name,
-    "provider": _is_text,
-    "api_key": _is_credential,
-    "access_token": _is_credential,
-    "refresh_token": _is_credential,
-    "expires_at": _is_time,
-    "project_id": _is_text,
-    "base_url": _is_text,
-    "enabled": _is_flag,
-    "priority": _is_whole,
-    "emergency": _is_flag,
-    "models": _is_texts,
-    "weight": _is_weight,
-    "min_remaining": _is_fraction,
-    "quota_group": _is_text,
-    "tags": _is_texts,
-}
-_ALL_MODELS = ("*",)
-
-
-def decode_account(value: Any) -> tuple[Account, bool]:
-    """The account of decoded JSON, and whether its runtime could be read; raises Refused for a fault outside runtime."""
-    if type(value) is not dict:
-        raise Refused
-    for key, check in _CHECKS.items():
-        if key in value and not check(value[key]):
-            raise Refused
-    name = value.get("id", value.get("name", value.get("email")))
-    if name is None:
-        raise Refused
-    runtime, readable = UNKNOWN, True
-    if "runtime" in value:
-        try:
-            runtime = decode_runtime(value["runtime"])
-        except Refused:
-            readable = False
-        if runtime.banned or runtime.restricted or runtime.auth_failed:
-            learned_with = value["runtime"].get("blocked_credential")
-            if learned_with is not None and learned_with != fingerprint(value):
-                runtime = runtime.replace(**_BLOCKS)
-    models, left = value.get("models"), value.get("min_remaining")
-    account = Account(
-        name,
-        value.get("provider", "generic"),
-        value.get("enabled", True),
-        int(value.get("priority", 0)),
-        value.get("emergency", False),
-        _ALL_MODELS if models is None else tuple(models),
-        float(value.get("weight", 1.0)),
-        None if left is None else float(left),
-        value.get("quota_group"),
-        tuple(value.get("tags", ())),
-        runtime,
-    )
-    return account, readable
-
-
-def fingerprint(account: dict[str, Any]) -> str | None:
-    """Twelve hex digits that change when the account's credential does; None when it has none.
-
-    Of the refresh token, else the key, else the access token: a rotated access token is no new credential. A reference
-    counts by where it leads, not by what is there.
-    """
-    for key in ("refresh_token", "api_key", "access_token"):
-        if key in account:
-            from hashlib import sha256
-
-            return sha256(repr(account[key]).encode(errors="surrogatepass")).hexdigest()[:12]
-    return None

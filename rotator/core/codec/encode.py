@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 
-from rotator.core.codec.decode import VERSION, Document, fingerprint
-from rotator.core.codec.runtime import encode_runtime
+from rotator.core.codec.account import fingerprint
+from rotator.core.codec.decode import VERSION, Document
+from rotator.core.codec.rewrite import encode_runtime
 from rotator.core.codec.scan import members
 
 TYPE_CHECKING = False
@@ -56,7 +57,7 @@ def encode(document: Document, pool: Pool) -> tuple[Document, Pool]:
             written = pool.at(index)
             runtimes[index] = written.runtime
             pieces.append(_account_piece(document, index, written, pool.policy, newline))
-    pieces += _top_level_pieces(document, pool, newline)
+    pieces += _top_level_pieces(document, pool)
     return _spliced(document, pool, pieces, runtimes), pool
 
 
@@ -122,7 +123,9 @@ def _runtime_text(value: dict[str, Any], indent: str | None, unit: str, newline:
     if indent is None:
         return _line(value)
     inner = indent + unit
-    return _block([(key, _nested(key, part, inner, unit, newline)) for key, part in value.items()], indent, unit, newline)
+    return _block(
+        [(key, _nested(key, part, inner, unit, newline)) for key, part in value.items()], indent, unit, newline
+    )
 
 
 def _nested(key: str, part: Any, indent: str, unit: str, newline: str) -> str:
@@ -136,7 +139,7 @@ def _block(parts: list[tuple[str, str]], indent: str, unit: str, newline: str) -
     return f"{{{newline}{indent}{unit}{lines}{newline}{indent}}}"
 
 
-def _top_level_pieces(document: Document, pool: Pool, newline: str) -> list[tuple[int, int, bytes]]:
+def _top_level_pieces(document: Document, pool: Pool) -> list[tuple[int, int, bytes]]:
     pieces: list[tuple[int, int, bytes]] = []
     raw = document.raw
     begin = document.opening

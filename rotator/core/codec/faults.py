@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator, FormatChecker
 
+from rotator.core.codec.account import NAMES
 from rotator.core.codec.places import Text
 from rotator.core.instants import parse
 from rotator.errors import Fault
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 MOST = 100
 """Faults that are named; a file with more has one cause, and the rest is counted."""
-NAMES = ("id", "name", "email")
 _TYPES = {
     "string": "text",
     "number": "a number",

@@ -54,6 +54,8 @@ def read(response: Response) -> Reading:
     status = generic.error_status(response, error, {})
     metadata = _metadata(response)
     message = error.message.casefold()
+    if word(metadata.get("limit_source")) == _UPSTREAM_POOL or "provider returned error" in message:
+        return _upstream(response, status, metadata)
     kind, scope = generic.by_status(status)
     if kind == "billing":
         return generic.reading(response, kind, scope, reason="out of credits")
@@ -61,9 +63,6 @@ def read(response: Response) -> Reading:
         return generic.reading(response, "billing", scope, reason="key limit exceeded")
     if kind == "restricted" and "flagged_input" in metadata:
         return generic.reading(response, "bad_request", None, reason="flagged by moderation")
-    source = word(metadata.get("limit_source"))
-    if source == _UPSTREAM_POOL or "provider returned error" in message:
-        return _upstream(response, status, metadata)
     if status == TOO_MANY_REQUESTS:
         return _too_many(response, error, metadata)
     return generic.refusal(response, kind, scope, reason="" if kind == "restricted" else generic.machine_word(error))

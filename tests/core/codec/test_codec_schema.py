@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 
 from rotator.core import policy as policy_module
-from rotator.core.codec.decode import NAMES, VERSION, decode
+from rotator.core.codec.account import NAMES
+from rotator.core.codec.decode import VERSION, decode
 from rotator.core.codec.faults import faults_of, known_keys, runtime_faults_of, schema, validator
 from rotator.core.policy import RANGE_MAX, RANGES, SELECTORS, WHOLE_NUMBERS, Policy
 from rotator.errors import AccountsInvalid

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_read import CAPTURED, assert_within_ranges, by_id, instants, json_values, odd_texts, read_entry, statuses
 
-from rotator.core.providers import Reading, read
+from rotator.core.providers import (
+    Reading,
+    codex,
+    copilot,
+    generic,
+    github,
+    groq,
+    ietf,
+    mistral,
+    openai,
+    openrouter,
+    read,
+)
+from rotator.core.providers.response import received
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
+FAMILIES = {
+    "azure-openai": openai,
+    "codex": codex,
+    "generic": generic,
+    "github": github,
+    "github-copilot": copilot,
+    "github-models": github,
+    "groq": groq,
+    "ietf": ietf,
+    "mistral": mistral,
+    "openai": openai,
+    "openrouter": openrouter,
+}
+OWN = [entry for entry in CAPTURED if entry["provider"] in FAMILIES]
 
 
 def answer(status: int, headers: dict[str, str] | None = None, body: object = None) -> Reading:
@@ -95,3 +126,105 @@ def test_a_reason_is_a_word_and_never_something_that_could_be_a_key() -> None:
     assert answer(429, {}, {"error": {"type": "fake-0123", "code": "tokens"}}).reason == "tokens"
     assert answer(429, {}, {"error": {"code": "fake_1234567890"}}).reason == ""
     assert answer(403, {}, {"error": {"type": "permission_error"}}).reason == ""
+
+
+values = (
+    odd_texts
+    | st.text(max_size=12)
+    | st.integers(-5, 10**14).map(str)
+    | st.sampled_from([
+        "12ms", "7m12s", "100, 100;window=60", "a;r=0;t=5", '"a";q=9;w=60', "limit=9, remaining=1", "UserByModelByDay",
+        "ent=-1&rem=7", "rem=5&rst=2026-11-21", "codex_bengalfox", "Fri Nov 20 2026 11:01:00 GMT+0100 (X)", "search",
+    ])
+)  # fmt: skip
+header_names = st.one_of(
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["x-ratelimit-", "ratelimit-", "x-rate-limit-", "x-ratelimitbysize-", "ratelimitbysize-"]),
+        st.sampled_from(["limit", "remaining", "reset", "used", "resource", "type", "policy"]),
+        st.sampled_from(["", "-tokens", "-requests", "-req-10-second", "-after", "-", "-0-second"]),
+    ),
+    st.builds(
+        "x-codex-{}{}-{}".format,
+        st.sampled_from(["", "bengalfox-", "a-b-"]),
+        st.sampled_from(["primary", "secondary"]),
+        st.sampled_from(["used-percent", "window-minutes", "reset-at", "reset-after-seconds"]),
+    ),
+    st.sampled_from([
+        "ratelimit", "retry-after", "retry-after-ms", "x-codex-active-limit", "x-codex-bengalfox-limit-name",
+        "x-quota-snapshot-chat", "x-usage-ratelimit-weekly", "x-quota-snapshot-",
+    ]),
+)  # fmt: skip
+messages = st.sampled_from([
+    "on tokens per min (TPM): Limit 0, Used 9, Requested 8. Please try again in 6ms.",
+    "on tokens per min (TPM): Limit 99999999999999999999999, Used ,,, Requested ~0.",
+    "Rate limit of 50 per 99999999999s exceeded for UserByModelByDay. Please wait 999999999999 seconds",
+    "Rate limit exceeded: limit_rpd/a/b/c. Daily limit reached for a/b:free", "free-models-per-day", "free-models-per-",
+    "Please retry after 86400 seconds", "You have exceeded a secondary rate limit", "Provider returned error",
+])  # fmt: skip
+fields = json_values | values | messages
+objects = st.dictionaries(
+    st.sampled_from([
+        "message", "code", "type", "status", "metadata", "headers", "limit_source", "resets_at", "resets_in_seconds",
+        "X-RateLimit-Reset", "X-RateLimit-Remaining", "retry_after_seconds", "is_byok", "limit", "limit_remaining", "usage",
+        "remaining", "reset", "used", "primary", "secondary", "primary_window", "used_percent", "window_minutes", "reset_at",
+        "limit_id", "limit_name", "allowed", "limit_reached", "rate_limit", "percent_remaining", "core", "chat",
+    ]),
+    fields,
+    max_size=5,
+)  # fmt: skip
+nested = st.recursive(objects, lambda inner: st.dictionaries(
+    st.sampled_from([
+        "error", "metadata", "headers", "data", "resources", "core", "quota_snapshots", "chat", "response", "payload",
+        "rate_limit", "rate_limits", "rateLimits", "rateLimitsByLimitId", "additional_rate_limits", "primary", "detail",
+        "primary_window", "secondary_window", "violated-policies", "codex_x", "status_code",
+    ]),
+    inner | st.lists(inner, max_size=2) | fields,
+    max_size=4,
+), max_leaves=8)  # fmt: skip
+bodies = st.none() | st.binary(max_size=40) | messages | nested | nested.map(lambda v: json.dumps([v]).encode()[:-5])
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    provider=st.sampled_from(sorted(FAMILIES)),
+    status=statuses,
+    headers=st.dictionaries(header_names, values, max_size=7),
+    body=bodies,
+    model=st.none() | st.text(max_size=8),
+    now=instants,
+)
+def test_no_response_to_any_family_raises_or_leaves_the_ranges(
+    provider: str, *, status: int, headers: dict, body: object, model: str | None, now: datetime
+) -> None:
+    response = received(provider, status=status, headers=headers, body=body, model=model, now=now)
+    reading = FAMILIES[provider].read(response)  # the family itself: read() would hide what it raises
+    assert_within_ranges(reading)
+    if not 200 <= status < 300 and not (provider == "codex" and status < 400):
+        assert reading.kind != "ok"
+
+
+@pytest.mark.parametrize("garbage", ["NaN", "inf", "rejected", "\x00", "true", "-", "five", "1e999"])
+@pytest.mark.parametrize("entry", [entry for entry in OWN if entry["headers"]], ids=by_id)
+def test_a_header_that_became_garbage_never_raises_what_is_left(entry: dict, garbage: str) -> None:
+    before = {window.name: window.remaining_fraction for window in read_entry(entry).windows}
+    for name in entry["headers"]:
+        reading = read_entry(entry, headers={**entry["headers"], name: garbage})
+        assert reading.kind == entry["expect"]["kind"]
+        for window in reading.windows:
+            known = before.get(window.name)
+            assert window.remaining_fraction is None or window.informative or window.remaining_fraction == known
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from([entry for entry in OWN if entry["expect"]["kind"] != "ok"]), st.data())
+def test_a_refusal_that_is_damaged_stays_a_refusal(entry: dict, data: st.DataObject) -> None:
+    if entry["status"] < 400:
+        return
+    kept = {name: value for name, value in entry["headers"].items() if data.draw(st.booleans())}
+    raw = json.dumps(entry["body"]).encode()
+    start, end = data.draw(st.integers(0, len(raw))), data.draw(st.integers(0, len(raw)))
+    reading = read_entry(entry, headers=kept, body=raw[:start] + data.draw(st.binary(max_size=6)) + raw[end:])
+    assert_within_ranges(reading)
+    assert reading.kind != "ok"
+    assert all(window.remaining_fraction != 1.0 or "Used 0," in raw.decode() for window in reading.windows)
