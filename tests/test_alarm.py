@@ -57,6 +57,16 @@ def test_it_rings_as_often_as_something_is_due_and_then_sleeps(bell):
     assert bell.threads[0] is not threading.current_thread()
 
 
+def test_it_does_not_ask_while_it_sleeps(bell):
+    for _ in range(3):
+        bell.alarm.poke()
+    asked = 0
+    while bell.asked.acquire(timeout=0.05):
+        asked += 1
+        assert asked <= 4
+    assert asked >= 1
+
+
 def test_a_poke_wakes_it_from_sleep(bell):
     bell.alarm.poke()
     assert bell.asked.acquire(timeout=5)

@@ -381,11 +381,12 @@ def test_an_engine_that_chooses_loads_nothing_that_it_does_not_need(path):
 
 @pytest.mark.parametrize("policy", [None, Policy()])
 def test_an_edit_between_two_choices_is_heeded(path, policy):
-    save(path, document(account("a"), account("b")))
+    save(path, document(account("a"), account("b"), account("c")))
     with Rotator.open(path, policy=policy, clock=FakeClock()) as rotator:
         assert rotator.next(MODEL).account == "a"
-        edit(path, lambda found: found["accounts"][0].update(enabled=False))
-        assert [rotator.next(MODEL).account for _ in range(3)] == ["b", "b", "b"]
+        assert rotator.explain(MODEL).account == "b"
+        edit(path, lambda found: found["accounts"][1].update(enabled=False))
+        assert [rotator.next(MODEL).account for _ in range(3)] == ["c", "a", "c"]
 
 
 def test_a_refusal_of_one_model_says_nothing_of_another():

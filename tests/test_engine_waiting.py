@@ -38,7 +38,7 @@ class Sleepyhead(MachineClock):
         self.woken = []
 
     def wait(self, event, secs):
-        self.woken.append(event.wait(20))
+        self.woken.append(event.wait(40))
         return self.woken[-1]
 
 
@@ -238,15 +238,15 @@ def test_two_waiters_are_both_woken_by_one_fact():
                 begun.add(me)
                 waiting.wait(5)
 
-        outcomes.append(rotator.wait(MODEL, timeout=20, progress=first))
+        outcomes.append(rotator.wait(MODEL, timeout=100, progress=first))
 
-    threads = [threading.Thread(target=wait) for _ in range(2)]
+    threads = [threading.Thread(target=wait, daemon=True) for _ in range(2)]
     for thread in threads:
         thread.start()
     waiting.wait(5)
     rotator.release("a")
     for thread in threads:
-        thread.join(10)
+        thread.join(5)
     assert [type(outcome) for outcome in outcomes] == [Selected, Selected]
 
 

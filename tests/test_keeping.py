@@ -278,6 +278,23 @@ def test_a_pending_fact_always_has_an_instant_at_which_it_is_due(story):
     assert (due.at(5.0) is not None) >= pending
 
 
+def test_what_could_not_be_written_is_due_as_it_was_once_the_trouble_is_over():
+    due = Due()
+    due.touch(10.0)
+    due.begin()
+    due.touch(13.0)
+    due.failed(14.0)
+    assert due.at(5.0) == 14.0 + 5.0
+    due.cleared()
+    assert due.at(5.0) == 10.0 + 5.0, "since the first fact"
+    due.touch(14.0, urgent=True)
+    due.begin()
+    due.hindered(14.5)
+    assert due.at(5.0) == 14.5 + 60.0
+    due.cleared()
+    assert due.at(5.0) == 10.0, "at once"
+
+
 def test_closing_writes_what_is_pending(path, clock):
     with Rotator.open(path, clock=clock) as rotator:
         rotator.ingest([reading("a", 0.7)])

@@ -318,3 +318,16 @@ def test_a_person_wins_although_the_clock_was_set_back_and_what_is_learned_since
     edit(path, lambda found: [a.pop("runtime", None) for a in found["accounts"]])
     assert [c.blocked_by for c in rotator.explain(MODEL).candidates] == [None, "cooldown", None]
     assert isinstance(rotator.explain("other"), Selected)
+
+
+def test_what_is_learned_long_after_a_step_back_keeps_its_own_time(path, clock, rotator):
+    rotator.observe("a", MODEL, status=200)
+    clock.step(-3600)
+    rotator.observe("a", MODEL, **REFUSED)
+    assert rotator.flush()
+    clock.advance(900)
+    rotator.observe("a", MODEL, status=200)
+    assert rotator.flush()
+    edit(path, lambda found: found.update(note="read again"))
+    rotator.explain(MODEL)
+    assert rotator.pool.account("a").state(MODEL).last_success_at == clock.wall

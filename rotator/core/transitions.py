@@ -5,7 +5,8 @@ Refuses: a clock, JSON, scores, how windows and cooldowns join (``windows``, ``c
 - Replay is a fold: ``replay(p, a + b) == replay(replay(p, a), b)``.
 - Facts land by their own time: any order of the same facts with explicit delays gives the same readiness. Readings,
   ends and successes are joins (the latest ``at``); a cooldown that was learned before the latest end of cooldowns is
-  ignored, and of the others every one that could still decide is kept.
+  ignored, and of the others every one that could still decide is kept. Exempt is what people said about one account
+  within one millisecond: a hold and a release contradict each other, and the later arrival stands.
 - Partial news never erases: a reading updates the windows that it names, and of those the parts that it knows.
 - A fact about an account that is gone is dropped.
 """

@@ -14,6 +14,7 @@ from rotator.core.value import Value
 from rotator.errors import RotatorError
 from rotator.keeping.due import Due
 from rotator.keeping.ledger import Ledger
+from rotator.keeping.recovering import opened, restored
 from rotator.store.file import ReadOnly, Store
 from rotator.store.reading import obstacle
 
@@ -63,11 +64,14 @@ class Keeper:
         self._mono = mono
         self._warn = warn
         self._stamp: Stamp | None = None
-        if isinstance(source, Store):
-            snapshot = source.read()
-            source, self._stamp = snapshot.raw, snapshot.stamp
-        self._ledger = Ledger(source, policy, now)
+        self._policy = policy
         self._due = Due()
+        if isinstance(source, Store):
+            self._ledger, self._stamp, recovered = opened(source, policy, now)
+            if recovered:
+                self._due.touch(self._mono(), urgent=True)
+        else:
+            self._ledger = Ledger(source, policy, now)
         self._bad: tuple[Stamp | None, float] | None = None
         self._error: str | None = None
         self._obstacle: str | None = None
@@ -208,11 +212,14 @@ class Keeper:
 
         def rebased(snapshot: Snapshot) -> bytes:
             begun.append(self._mono())
+            left = store.leftovers()
             with self._lock:
                 self._put_back()
-                self._adopt(snapshot, now)
+                restored(lambda: self._adopt(snapshot, now), left, self._policy)
                 if self.document.newer:
                     raise ReadOnly(errno.EROFS, NEWER)
+                for leftover in left:
+                    self._ledger.recover(leftover.raw)
                 taken = self._ledger.take()
                 self._due.begin()
             written[:] = [encode(*taken)]
@@ -222,7 +229,7 @@ class Keeper:
             old = self.document
             if old.version < VERSION:
                 return f".v{old.version}.bak"
-            return ".bak" if old.unreadable != written[0][0].unreadable else None
+            return ".unreadable.bak" if old.unreadable != written[0][0].unreadable else None
 
         try:
             snapshot = store.exchange(rebased, timeout_secs=timeout_secs, keep=keep)

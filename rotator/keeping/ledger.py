@@ -10,6 +10,7 @@ from rotator.core.codec.decode import decode
 from rotator.core.pending import Pending, rebase
 from rotator.core.signals import Rotated
 from rotator.core.transitions import apply, replay, significant
+from rotator.errors import AccountsInvalid
 from rotator.keeping.stepped import TOLERATED_SECS, brought_back, facts_brought_back, is_ahead
 
 TYPE_CHECKING = False
@@ -115,6 +116,25 @@ class Ledger:
         self.generation += 1
         self._stand()
         return due
+
+    def recover(self, raw: bytes) -> bool:
+        """Of a document that never became the file, take the runtimes whose ``rev`` is higher; whether there were any.
+
+        Everything else in it is a person's, and theirs is what the file holds. Bytes that are no document hold nothing.
+        """
+        try:
+            document, found = decode(raw, self._defaults)
+        except AccountsInvalid:
+            return False
+        newer = [a for a in found if a.name in self._base and a.runtime.rev > self._base.account(a.name).runtime.rev]
+        if document.newer or not newer:
+            return False
+        for account in newer:
+            self._base = self._base.with_runtime(account.name, account.runtime)
+        self._touched = True
+        self.generation += 1
+        self._stand()
+        return True
 
     def _stand(self) -> None:
         pool = self._base

@@ -97,12 +97,16 @@ class Draft:
         raise Overtaken(read(self._target))
 
     def _put_back(self, ours: bytes | None) -> None:
-        """The save that we displaced is the file again, unless there is a later one by now: then that is."""
+        """The save that we displaced is the file again, unless there is a later one by now: then that is.
+
+        What comes out and cannot be looked at stays beside the file, to be found by the next exchange.
+        """
         for _ in range(ROUNDS):
             theirs = _content(self.path)
             swap(self.path, self._target)
-            if _content(self.path) == ours:
-                self._ours = True
+            came_out = _content(self.path)
+            if came_out is None or ours is None or came_out == ours:
+                self._ours = came_out is not None
                 break
             ours = theirs
         private.sync_folder(self._target)

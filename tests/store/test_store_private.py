@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rotator import errors
-from rotator.store import reading, writing
+from rotator.store import private, reading
 from rotator.store.file import ReadOnly, Store
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def test_every_file_is_private_from_the_start_under_any_umask(
     finally:
         os.umask(previous)
     assert seen == [0o600, 0o600]
-    beside = [accounts, accounts.with_name(".accounts.json.lock"), accounts.with_name("accounts.json.v1.bak")]
-    assert [permissions(path) for path in beside] == [0o600, 0o600, 0o600]
+    names = [".accounts.json.lock", "accounts.json", "accounts.json.bak", "accounts.json.v1.bak"]
+    assert {path.name: permissions(path) for path in accounts.parent.iterdir()} == dict.fromkeys(names, 0o600)
 
 
 @pytest.mark.parametrize(("before", "said"), [(0o644, True), (0o660, True), (0o600, False)])
@@ -76,6 +76,7 @@ def test_root_leaves_file_lock_and_backup_to_their_owner(owned: Path, as_nobody:
         "accounts.json": owner,
         ".accounts.json.lock": owner,
         "accounts.json.v1.bak": owner,
+        "accounts.json.bak": owner,
     }
     assert as_nobody(lambda: replace(Store(owned), b"{}").raw) == b"{}"
 
@@ -184,7 +185,7 @@ def test_on_a_mount_without_modes_the_bits_get_no_looser(
 
     accounts.chmod(before)
     monkeypatch.setattr(os, "fchmod", without_modes)
-    monkeypatch.setattr(writing, "_create", create_with_the_bits_of_the_mount)
+    monkeypatch.setattr(private, "create", create_with_the_bits_of_the_mount)
     store = Store(accounts)
     assert replace(store).raw == NEW
     assert (store.mode, permissions(accounts), store.tightened) == (mode, before, False)

@@ -145,11 +145,14 @@ def _gather(found: dict[str, WindowReading], slots: Mapping[str, object], own: s
 
 
 def _window(slot: str, fields: Mapping[str, object], own: str, label: str, now: datetime) -> WindowReading | None:
-    """One slot; None when it is unused (a length of 0) or what it says is used is no number."""
+    """One slot; None when it is unused (a length of 0) or its length or use is no number."""
     told = {part: next((fields[key] for key in keys if key in fields), None) for part, keys in _ALIASES.items()}
     minutes, secs, used = (times.number(told[part]) for part in ("minutes", "secs", "used"))
-    minutes = minutes if minutes is not None or secs is None else secs / 60
-    if (minutes is not None and minutes <= 0) or (used is None and told["used"] is not None):
+    if any(told[part] is not None and number is None for part, number in (("minutes", minutes), ("used", used))):
+        return None
+    if minutes is None and secs is not None:
+        minutes = secs / 60
+    if minutes is not None and not 0 < minutes <= times.FARTHEST.total_seconds() / 60:
         return None
     reset = times.instant(told["at"], now) or times.after(now, times.delay(times.number(told["after"])))
     if used is None and reset is None:

@@ -28,7 +28,11 @@ _FREE = re.compile(r"\bfree-models-per-[a-z]+(?:-[a-z]+)*", re.ASCII)
 _LIMIT = re.compile(r"\blimit_([rt]p[mdh])\b(?:/([\w.:-]+/[\w.:-]+))?", re.ASCII)
 _MODEL = re.compile(r"\b(?:high demand|daily limit reached) for ([\w.:/-]*\w)", re.ASCII | re.IGNORECASE)
 _RATE = re.compile(r"\b\d+ (request|token)s? per (minute|hour|day)\b", re.ASCII)
-_LENGTHS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_LENGTHS = {
+    **dict.fromkeys(("m", "min", "minute"), 60.0),
+    **dict.fromkeys(("h", "hour"), 3_600.0),
+    **dict.fromkeys(("d", "day"), 86_400.0),
+}
 _DAY = 86_400.0
 _LIMIT_RESETS = {"daily": _DAY, "weekly": 604_800.0, "monthly": 2_592_000.0}
 _UPSTREAM_POOL = "upstream_provider_shared_pool"
@@ -146,7 +150,7 @@ def _limit(response: Response, error: ErrorBody, source: str) -> _Limit:
     free = _FREE.search(message)
     if free or source == _FREE_POOL:
         name = free[0] if free else _FREE_DAY
-        length = _LENGTHS.get(name.removeprefix("free-models-per-")[:1])
+        length = _LENGTHS.get(name.removeprefix("free-models-per-").partition("-")[0])
         return _Limit(name, "account", "*:free", length)
     path, demand, rate = _LIMIT.search(message), _MODEL.search(error.message), _RATE.search(message)
     unit = path[1] if path else f"{rate[1][0]}p{rate[2][0]}" if rate else ""

@@ -69,7 +69,8 @@ def test_per_cent_used_is_never_read_as_a_fraction(used: str, left: float | None
 def test_a_slot_of_no_length_is_unused_and_one_without_numbers_is_dropped() -> None:
     headers = slot("primary", "34", 10080) | slot("secondary", "0", 0, reset_at="")
     assert list(shown(answer(200, headers))) == ["7d"]
-    assert answer(200, slot("primary", "NaN", 300)).windows == ()
+    for used, minutes in (("NaN", 300), ("34", "five"), ("34", -300), ("34", "1e300")):
+        assert answer(200, slot("primary", used, minutes)).windows == ()
 
 
 def test_the_reset_is_an_instant_and_else_a_delay() -> None:

@@ -88,7 +88,7 @@ def test_other_refusals_are_read_by_text_and_status(status: int, message: str, k
 
 
 def test_a_request_without_valid_credentials_shows_limits_of_nobody() -> None:
-    assert answer(401, limits(0, 0), {"message": "Bad credentials"}).windows == ()
+    assert answer(401, limits(0, 60), {"message": "Bad credentials"}).windows == ()
     assert answer(200, limits(0, 0)).windows == ()
 
 

@@ -94,6 +94,7 @@ def test_the_older_fields_are_the_default_window(prefix: str) -> None:
     [
         ("100, 100;window=60, 10000;window=86400", 0.5, 60.0),
         ("100;w=60", 0.5, 60.0),
+        ("100, 100;w=60, 100;w=86400", 0.5, 60.0),
         ('100;comment="a";w=60, 200;w=9', 0.5, 60.0),
         ("100", 0.5, None),
         ("200, 100;window=60", 0.25, None),

@@ -19,8 +19,8 @@ def answer(status: int, headers: dict[str, str] | None = None, body: object = No
     return read("openrouter", status=status, headers=headers or {}, body=body, model="asked", now=NOW)
 
 
-def refused(message: str, status: int = 429, headers: dict[str, str] | None = None, **metadata: object) -> Reading:
-    return answer(status, headers, {"error": {"message": message, "code": status, "metadata": metadata}})
+def refused(message: str, status: int = 429, http: dict[str, str] | None = None, **metadata: object) -> Reading:
+    return answer(status, http, {"error": {"message": message, "code": status, "metadata": metadata}})
 
 
 def counts(reset: datetime, limit: str = "50", remaining: str = "0") -> dict[str, str]:
