@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from rotator.core.providers import generic
+from rotator.core.providers.marks import provider_of
 from rotator.core.providers.reading import Reading, WindowReading
 from rotator.core.providers.response import received
 
@@ -34,7 +35,10 @@ _FAMILIES = {
     "openai": "openai",
     "openrouter": "openrouter",
 }
-"""Provider name -> module of this package with ``read(response) -> Reading``; a name that is not here is generic."""
+"""Provider name -> module of this package with ``read(response) -> Reading``.
+
+A name that is not here is ``generic``: such a response is read by its family when it bears an unmistakable mark.
+"""
 
 
 def read(
@@ -59,7 +63,9 @@ def read(
     """
     try:
         response = received(provider, status=status, headers=headers, body=body, model=model, now=now)
-        family = _FAMILIES.get(provider)
+        if provider not in _FAMILIES:
+            response = response.replace(provider=provider_of(response) or provider)
+        family = _FAMILIES.get(response.provider)
         if family is None:
             return generic.oauth(response) or generic.read(response)
         reading: Reading = import_module(f"{__name__}.{family}").read(response)
