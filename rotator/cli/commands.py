@@ -29,6 +29,8 @@ COMMANDS = {
     "hold": ("holding:hold_command", "Set an account aside, for a while or until `release`."),
     "release": ("holding:release_command", "Give an account back: ends holds, cooldowns and hard states."),
     "check": ("checking:command", "Validate the file, and say every fault with its place."),
+    "edit": ("edit:command", "Edit the file in your editor, validated and with nothing lost."),
+    "doctor": ("doctor:command", "Examine the file and where it lies, and say what to do."),
     "serve": ("serve:command", "Serve the status API over HTTP."),
     "completion": ("completing:command", "Print the script that completes commands, accounts and models."),
 }

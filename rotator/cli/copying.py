@@ -61,7 +61,7 @@ class PrivateCopy:
         for number in self._before:  # a second signal must not cut the clearing up short
             signal.signal(number, signal.SIG_IGN)
         try:
-            if error is not None and not self._kept and self._is_news():
+            if error is not None and not self._kept and self.holds_news():
                 self.keep()
         finally:
             self._leave()
@@ -88,7 +88,8 @@ class PrivateCopy:
                 _remove(os.path.join(self._folder, entry))
         talk(f"your text is kept in {printable(self.path)}; it holds credentials, so remove it when you are done")
 
-    def _is_news(self) -> bool:
+    def holds_news(self) -> bool:
+        """Whether the text differs from ``settled``."""
         try:
             return self.read() != self.settled
         except OSError:

@@ -21,7 +21,7 @@ from rotator.clock import MachineClock
 from rotator.core.codec.decode import NEWER, decode
 from rotator.core.codec.encode import encode
 from rotator.core.codec.merge import crossed, merged
-from rotator.errors import AccountsDenied, AccountsInvalid, Fault, RotatorError
+from rotator.errors import AccountsDenied, AccountsInvalid, Fault
 from rotator.keeping.ledger import Ledger
 from rotator.keeping.recovering import restored
 from rotator.store.file import ReadOnly, Store
@@ -120,7 +120,8 @@ class _Edit:
             theirs = _recovered(self._store, snapshot.raw)
             if crossed(self._base, mine, theirs):
                 raise _Crossed(theirs)
-            return merged(self._base, mine, theirs)
+            result = merged(self._base, mine, theirs)
+            return _recovered(self._store, result) if _faults(theirs) else result
 
         try:
             return self._store.exchange(rebase).raw
@@ -178,11 +179,17 @@ def _recover(store: Store) -> None:
 
 
 def _recovered(store: Store, raw: bytes) -> bytes:
-    """The file with what a writer left that died while it was being edited: an exchange removes what it was shown."""
+    """The document with what a writer left that died meanwhile, since an exchange removes what it was shown.
+
+    Bytes that are no document come back as they are. Raises Restore when a leftover shows what they were.
+    """
     left = store.leftovers()
     if not left:
         return raw
-    restored(lambda: None if raw == b"" else _check(raw), left, None)
+    try:
+        restored(lambda: _check(raw), left, None)
+    except AccountsInvalid:
+        return raw
     ledger = Ledger(raw, None, MachineClock().now().timestamp())
     for leftover in left:
         ledger.recover(leftover.raw)

@@ -15,8 +15,11 @@ _SOFT = ("reset", "default")
 
 
 def joined(cooldowns: tuple[Cooldown, ...], new: Cooldown, ended: float, soft_ended: float) -> tuple[Cooldown, ...]:
-    """The cooldowns that can still decide, the one that ends last first; ``ended`` and ``soft_ended`` are ends so far."""
-    if new.at <= ended or (new.source in _SOFT and new.at <= soft_ended):
+    """The cooldowns that can still decide, the one that ends last first; ``ended`` and ``soft_ended`` are ends so far.
+
+    What was learned before an end is over. Of two facts of one instant the later arrival stands.
+    """
+    if new.at < ended or (new.source in _SOFT and new.at < soft_ended):
         return cooldowns
     if any(_outlasts(c, new) for c in cooldowns):
         return cooldowns

@@ -168,7 +168,7 @@ def _rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtim
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     delay, source = news.retry_delay_secs, news.source
     count, changes = state.consecutive_429, {"last_429_at": max(at, state.last_429_at)}
-    if at > _ended(runtime, state) and not covers(at, runtime.cooldowns, state.cooldowns):
+    if at >= _ended(runtime, state) and not covers(at, runtime.cooldowns, state.cooldowns):
         count += 1
     if delay is not None and at >= state.last_429_at:
         changes["last_retry_delay_secs_raw"] = delay
@@ -193,7 +193,7 @@ def _server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runt
     at = tidy(news.at)
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     count = runtime.consecutive_failures
-    if at > _ended(runtime) and not covers(at, state.cooldowns):
+    if at >= _ended(runtime) and not covers(at, state.cooldowns):
         count += 1
     delay, source = news.retry_delay_secs, "retry-after"
     if delay is None:
@@ -205,7 +205,7 @@ def _server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runt
 
 def _auth_refused(runtime: Runtime, news: AuthRefused, policy: Policy) -> Runtime:
     at = tidy(news.at)
-    if at <= _ended(runtime):
+    if at < _ended(runtime):
         return runtime
     count = runtime.consecutive_401 + (0 if covers(at, runtime.cooldowns) else 1)
     delay = _ladder(policy.auth_cooldown, _AUTH_GROWTH, count, policy.auth_cooldown_max)
@@ -219,11 +219,11 @@ def _refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
     at = tidy(news.at)
     if news.model is not None:
         state = runtime.models.get(news.model, UNKNOWN_MODEL)
-        count = state.consecutive_429 + (at > _ended(runtime, state) and not covers(at, state.cooldowns))
+        count = state.consecutive_429 + (at >= _ended(runtime, state) and not covers(at, state.cooldowns))
         delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
         state = state.replace(consecutive_429=count, last_429_at=max(at, state.last_429_at))
         return _cooled(runtime, news.model, Cooldown(tidy(at + delay), at, "default"), state)
-    if at <= _ended(runtime):
+    if at < _ended(runtime):
         return runtime
     count = runtime.consecutive_403 + (0 if covers(at, runtime.cooldowns) else 1)
     delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
@@ -239,7 +239,7 @@ def _because(runtime: Runtime, reason: str, at: float) -> dict[str, Any]:
 
 def _blocked(runtime: Runtime, news: Blocked, _policy: Policy) -> Runtime:
     at = tidy(news.at)
-    if at <= _ended(runtime):
+    if at < _ended(runtime):
         return runtime
     return runtime.replace(**{news.state: True}, **_because(runtime, news.reason, at))
 

@@ -54,23 +54,24 @@ def copy_aside(target: str, suffix: str, raw: bytes, like: os.stat_result) -> st
             return path
 
 
-def move(path: str, backup: str | None) -> None:
-    """Make a file of ours the backup, private, in place of the backup before; where that cannot be, or is None, remove it.
+def move(path: str, backup: str | None, like: int) -> None:
+    """Make a file of ours the backup, in place of the one before; where that cannot be, or is None, remove it.
 
-    Not synced: a power cut may bring the name before back, and under that the file is found and removed.
+    It becomes 0600, or at least no looser than the open file ``like``. Not synced: a power cut may bring the name before
+    back, and under that the file is found and removed.
     """
-    if backup is None:
-        discard(path)
-        return
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            make_private(descriptor, os.fstat(descriptor))
-        finally:
-            close(descriptor)
-        os.replace(path, backup)
+        if backup is not None:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                make_private(descriptor, os.fstat(like))
+            finally:
+                close(descriptor)
+            os.replace(path, backup)
+            return
     except OSError:
-        discard(path)
+        pass
+    discard(path)
 
 
 def write_durably(descriptor: int, raw: bytes) -> None:

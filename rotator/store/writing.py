@@ -91,7 +91,7 @@ class Draft:
         if _content(self.path) == seen:
             synced = private.sync_folder(self._target)
             if _content(self.path) == seen:
-                private.move(self.path, backup)
+                private.move(self.path, backup, self._descriptor)
                 return self._stamp(), synced
         self._put_back(raw)
         raise Overtaken(read(self._target))
@@ -122,7 +122,7 @@ class Draft:
             raise
         self._ours = False
         synced = private.sync_folder(self._target)
-        private.move(old, backup)
+        private.move(old, backup, self._descriptor)
         return self._stamp(), synced
 
     def _stamp(self) -> Stamp:
@@ -160,7 +160,7 @@ def overwrite(target: str, seen: bytes, raw: bytes, deadline: float, backup: str
                 discard(old)
             raise
         if old:
-            private.move(old, backup)
+            private.move(old, backup, descriptor)
         return Snapshot(raw, stamp)
     finally:
         close(descriptor)

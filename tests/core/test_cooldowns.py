@@ -33,7 +33,7 @@ def _latest(listed):
 @given(several, st.integers(-1, 7).map(float), st.integers(-1, 7).map(float), st.integers(-1, 7).map(float))
 def test_what_is_kept_decides_as_all_of_them_would_whatever_ends_later(listed, ended, later_end, soft_end):
     kept = _joined(listed, ended)
-    standing = [c for c in listed if c.at > ended]
+    standing = [c for c in listed if c.at >= ended]
     assert _latest(kept) == _latest(standing)
     assert _latest(without(kept, later_end)) == _latest([c for c in standing if c.at > later_end])
     left = [c for c in standing if c.at > soft_end or c.source not in SOFT]

@@ -160,10 +160,14 @@ def test_a_reading_with_quota_left_ends_a_guessed_cooldown_but_not_a_told_one(so
 def test_a_cooldown_learned_before_the_latest_success_is_ignored_and_one_learned_after_it_is_not():
     served = told(pool_of("a"), Succeeded("a", M, T0 + 10))
     for wide in (False, True):
-        assert _ready_in(told(served, RateLimited("a", M, T0 + 10, 900.0, "retry-after", wide))) == -T0
-        assert _ready_in(told(served, RateLimited("a", M, T0 + 10.001, 900.0, "retry-after", wide))) == pytest.approx(
-            910, abs=0.01
-        )
+        assert _ready_in(told(served, RateLimited("a", M, T0 + 9.999, 900.0, "retry-after", wide))) == -T0
+        assert _ready_in(told(served, RateLimited("a", M, T0 + 10, 900.0, "retry-after", wide))) == 910
+
+
+def test_of_a_success_and_a_refusal_of_one_instant_the_later_arrival_stands():
+    served, limited = Succeeded("a", M, T0), RateLimited("a", M, T0, 900.0)
+    assert _ready_in(told(pool_of("a"), served, limited)) == 900
+    assert _ready_in(told(pool_of("a"), limited, served)) == -T0
 
 
 def test_an_older_longer_cooldown_stands_again_when_only_the_newer_guess_is_ended():
