@@ -19,7 +19,8 @@ _VARIABLES = ("VISUAL", "EDITOR")
 _USUAL = ("vi", "nano")
 """POSIX names vi; a machine without it mostly has nano."""
 _PLUS = frozenset(
-    "vi vim nvim gvim mvim view ex nano rnano pico emacs emacsclient mg zile jed joe jmacs jpico micro kak ne mcedit gedit".split()
+    ("vi", "vim", "nvim", "gvim", "mvim", "view", "ex", "nano", "rnano", "pico", "emacs", "emacsclient", "mg", "zile")
+    + ("jed", "joe", "jmacs", "jpico", "micro", "kak", "ne", "mcedit", "gedit")
 )
 _GOTO = frozenset(("code", "code-insiders", "codium", "vscodium", "cursor", "windsurf"))
 _COLON = frozenset(("hx", "helix", "subl", "zed", "zeditor"))

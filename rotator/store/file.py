@@ -79,7 +79,7 @@ class Store:
 
         Their bytes may be whole or not, newer or older than the file's: that is the caller's to judge. Raises nothing.
         """
-        return leftovers.read_all(os.path.realpath(self.path)) if self._offered is None else self._offered
+        return leftovers.offered(os.path.realpath(self.path)) if self._offered is None else self._offered
 
     def exchange(self, rebase: Rebase, *, timeout_secs: float = 30.0, keep: Keep | None = None) -> Snapshot:
         """Replace the file by what ``rebase`` makes of it, durably, and return what it now holds.
@@ -117,7 +117,7 @@ class Store:
             try:
                 self.lock_kind = lock.acquire()
                 if os.path.realpath(self.path) == target:
-                    self._offered = leftovers.read_all(target) if self.lock_kind != "none" else []
+                    self._offered = leftovers.offered(target) if self.lock_kind != "none" else []
                     now = self._until_kept(target, rebase, keep, deadline)
                     for leftover in self._offered:
                         private.discard(leftover.path)

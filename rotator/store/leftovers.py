@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat as modes
 
-from rotator.store.reading import MAX_BYTES, close
+from rotator.store.reading import MAX_BYTES, close, read_all
 
 DRAFT = "tmp"
 OLD = "old"
@@ -59,7 +59,7 @@ def find(target: str) -> list[str]:
     ]
 
 
-def read_all(target: str) -> list[Leftover]:
+def offered(target: str) -> list[Leftover]:
     """Those of them that belong to the file's owner or to this user, newest first; what cannot be read is left out."""
     paths = find(target)
     if not paths:
@@ -104,9 +104,7 @@ def _read(path: str, target: os.stat_result) -> tuple[int, Leftover] | None:
             return None
         if status.st_uid not in (target.st_uid, os.geteuid()):
             return None
-        raw = b""
-        while len(raw) < status.st_size and (piece := os.pread(descriptor, status.st_size - len(raw), len(raw))):
-            raw += piece
+        raw = read_all(descriptor, status.st_size)
     except OSError:
         return None
     finally:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat as modes
 
-from rotator.store.reading import Stamp, close, stamp_of
+from rotator.store.reading import Stamp, close, read_all, stamp_of
 
 PRIVATE = 0o600
 OTHERS = 0o077
@@ -77,10 +77,10 @@ def move(path: str, backup: str | None, like: int) -> None:
 def write_durably(descriptor: int, raw: bytes) -> None:
     """Write all of it at offset 0, in as many calls as it takes, and see it on the disk.
 
-    Raises: OSError; EIO when the file does not have the size it must have.
+    Raises: OSError; EIO when the file does not hold what was written.
     """
     write_all(descriptor, raw)
-    sync(descriptor, len(raw))
+    sync(descriptor, raw)
 
 
 def write_all(descriptor: int, raw: bytes, offset: int = 0) -> None:
@@ -94,11 +94,14 @@ def write_all(descriptor: int, raw: bytes, offset: int = 0) -> None:
         offset += written
 
 
-def sync(descriptor: int, size: int) -> Stamp:
-    """See the file on the disk. Raises: OSError, after which nothing is known of it: write another; EIO for a wrong size."""
+def sync(descriptor: int, raw: bytes) -> Stamp:
+    """See the file on the disk, and that it holds ``raw`` and nothing else, whatever the calls that wrote it answered.
+
+    Raises: OSError, after which nothing is known of the file: write another one; EIO when it holds something else.
+    """
     os.fsync(descriptor)
     status = os.fstat(descriptor)
-    if status.st_size != size:
+    if status.st_size != len(raw) or read_all(descriptor, len(raw)) != raw:
         raise OSError(errno.EIO, "the disk did not keep what was written")
     return stamp_of(status)
 

@@ -87,7 +87,7 @@ def read_descriptor(descriptor: int, path: str) -> Snapshot:
         before = os.fstat(descriptor)
         for _ in range(ATTEMPTS):
             check_kind(path, before)
-            raw = _read_all(descriptor, before.st_size)
+            raw = read_all(descriptor, before.st_size)
             after = os.fstat(descriptor)
             if stamp_of(before) == stamp_of(after) and len(raw) == after.st_size:
                 return Snapshot(raw, stamp_of(after))
@@ -174,7 +174,7 @@ def check_kind(path: str, status: os.stat_result) -> None:
         raise errors.AccountsInvalid([errors.Fault("", 1, 1, rule, f"check that {path} is the file you meant")])
 
 
-def _read_all(descriptor: int, size: int) -> bytes:
+def read_all(descriptor: int, size: int) -> bytes:
     """Up to one byte more than the size, which tells that the file grew; one that grows for ever is not followed."""
     pieces = []
     offset = 0

@@ -15,7 +15,7 @@ import time
 from rotator import errors
 from rotator.store import leftovers, private
 from rotator.store.private import discard
-from rotator.store.reading import Snapshot, Stamp, close, read, read_descriptor, stamp_of
+from rotator.store.reading import Snapshot, Stamp, close, read, read_all, read_descriptor, stamp_of
 from rotator.store.swap import swap
 
 TYPE_CHECKING = False
@@ -182,7 +182,7 @@ def _pave(descriptor: int, seen: bytes, raw: bytes) -> Stamp:
     private.write_all(descriptor, b" " * (len(raw) - len(seen)), len(seen))
     private.write_all(descriptor, raw.ljust(len(seen)))
     os.ftruncate(descriptor, len(raw))
-    return private.sync(descriptor, len(raw))
+    return private.sync(descriptor, raw)
 
 
 def _restore(descriptor: int, seen: bytes) -> None:
@@ -213,13 +213,9 @@ def _content(path: str) -> bytes | None:
         status = os.fstat(descriptor)
         if not modes.S_ISREG(status.st_mode):
             return None
-        raw = b""
-        while len(raw) <= status.st_size and (piece := os.pread(descriptor, status.st_size + 1 - len(raw), len(raw))):
-            raw += piece
+        return read_all(descriptor, status.st_size)
     except OSError:
         return None
-    else:
-        return raw
     finally:
         close(descriptor)
 
