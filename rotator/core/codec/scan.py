@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 """Deepest nesting that is read. Deeper is no account file, and would end in the interpreter's own limit."""
 
+_UNREADABLE = (StopIteration, ValueError, RecursionError, SystemError)
+"""What the scanner raises for bad text. SystemError: CPython 3.11's looks for the class of its error in ``json.decoder``, and
+where that was never imported it fails without an error."""
 _BOM = b"\xef\xbb\xbf"
 _SPACE = " \t\n\r"
 _NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
@@ -96,7 +99,7 @@ def value_at(text: str, start: int) -> tuple[Any, int]:
         raise Refused
     try:
         value, end = _value_at(text, start)
-    except (StopIteration, ValueError, RecursionError):
+    except _UNREADABLE:
         raise Refused from None
     return value, end
 
