@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_next_says_where_the_file_is_wrong_and_ends_with_78(tmp_path, typo):
     path.write_text(TYPOS[typo])
     done = run("next", "-m", "m", path=path)
     assert (done.returncode, done.stdout) == (78, "")
-    assert "line " in done.stderr
+    assert re.search(rf"{re.escape(str(path))}:\d+:\d+: ", done.stderr)
     assert "Traceback" not in done.stderr
     assert path.read_text() == TYPOS[typo]
 

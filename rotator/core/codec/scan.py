@@ -150,7 +150,7 @@ def members(
         at = _expect(text, key_at, '"')
         try:
             key, at = scanstring(text, at, True)
-        except ValueError:
+        except _UNREADABLE:
             raise Refused from None
         if key in seen:
             raise Refused
