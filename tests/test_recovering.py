@@ -12,6 +12,8 @@ from simulators import MODEL, START, FakeClock, account, document, edit, load, r
 
 from rotator import Rotator
 from rotator.errors import AccountsInvalid
+from rotator.store import writing
+from rotator.store.swap import swap
 
 REFUSED = {"status": 429, "headers": {"retry-after": "600"}, "body": None}
 
@@ -133,11 +135,13 @@ def test_a_torn_file_is_mended_when_it_is_opened(path, dead):
     whole = tear(path, dead)
     torn = path.read_bytes()
     with opened(path) as rotator:
+        assert path.read_bytes() == whole
         assert rotator.pool.account("a").runtime.rev == 5
-    assert path.read_bytes() == whole
+        assert not path.with_name("accounts.json.bak").exists(), "what did not decode is no backup"
+        rotator.observe("b", MODEL, **REFUSED)
+        assert rotator.flush()
     assert path.with_name("accounts.json.torn").read_bytes() == torn
     assert beside(path) == ["accounts.json.torn"]
-    assert not path.with_name("accounts.json.bak").exists(), "what did not decode is no backup"
 
 
 def test_a_torn_file_is_mended_by_an_engine_that_has_something_to_write(path, dead):
@@ -177,3 +181,61 @@ def test_the_bytes_of_an_unreadable_runtime_outlive_the_rolling_backup(path):
     kept = json.loads(path.with_name("accounts.json.unreadable.bak").read_bytes())
     assert kept["accounts"][0]["runtime"] == {"rev": "three"}
     assert runtime(path.with_name("accounts.json.bak"), "a")["rev"] == 1
+
+
+def test_what_was_in_the_file_for_a_moment_bears_another_rev_than_what_is_written_then(path, monkeypatch):
+    """An editor may have read it in that moment, and its save must not be taken for a person's change of runtime."""
+    shown = []
+    swap = writing.swap
+
+    def swap_with_a_person(one, other):
+        if not shown:
+            edit(path, lambda data: data.update(note="saved meanwhile"))
+        else:
+            shown.append(runtime(path, "a")["rev"])
+        shown.append(None)
+        return swap(one, other)
+
+    monkeypatch.setattr(writing, "swap", swap_with_a_person)
+    with opened(path) as rotator:
+        rotator.observe("a", MODEL, **REFUSED)
+        assert rotator.flush()
+    assert shown[1] == 6, "ours, about to be taken out again"
+    assert runtime(path, "a")["rev"] > 6
+    assert load(path)["note"] == "saved meanwhile"
+
+
+@pytest.mark.parametrize("moment", ["opening", "running"])
+def test_a_save_that_was_displaced_by_a_writer_that_then_died_is_the_file_again(path, dead, moment):
+    """Between the exchange and the look at what came out of it, nobody may die; somebody does."""
+    engine = opened(path) if moment == "running" else None
+    draft = leave(path, dead, document(account("a", runtime=learned(6, 9)), account("b"), note="mine"), kind="swap")
+    edit(path, lambda data: data.update(note="saved meanwhile"))
+    swap(str(path), str(draft))
+    assert load(path)["note"] == "mine"
+    with engine or opened(path) as rotator:
+        rotator.observe("b", MODEL, **REFUSED)
+        assert rotator.flush()
+    assert load(path)["note"] == "saved meanwhile"
+    assert (refusals(path, "a"), refusals(path, "b")) == (9, 1)
+    assert beside(path) == []
+
+
+def test_what_was_displaced_and_since_then_edited_again_is_not_brought_back(path, dead):
+    draft = leave(path, dead, document(account("a", runtime=learned(6, 9)), account("b"), note="mine"), kind="swap")
+    edit(path, lambda data: data.update(note="saved meanwhile"))
+    swap(str(path), str(draft))
+    edit(path, lambda data: data.update(note="the last word"))
+    with opened(path) as rotator:
+        rotator.observe("b", MODEL, **REFUSED)
+        assert rotator.flush()
+    assert load(path)["note"] == "the last word"
+
+
+def test_mending_removes_no_leftover_whose_facts_are_not_in_the_file_yet(path, dead):
+    draft = leave(path, dead, document(account("a", runtime=learned(6, 9)), account("b")), "89abcdef")
+    tear(path, dead)
+    with opened(path) as rotator:
+        assert draft.exists()
+        assert rotator.flush()
+    assert refusals(path, "a") == 9

@@ -5,15 +5,13 @@ Refuses: layout and colour (``screen``), deciding. Whatever came from the file i
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from rotator.cli.voice import printable
+from rotator.cli.voice import in_zone, printable
 from rotator.core.explain import duration, percent
 from rotator.core.scorer import remaining
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from datetime import tzinfo
+    from datetime import datetime, tzinfo
 
     from rotator.core.selection import Candidate
     from rotator.core.state import Account, Window
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
 _DAY_SECS = 86400.0
 _YEAR_SECS = 360 * _DAY_SECS
 """From here on a date without its year could mean two; a little less than a year."""
-_LATEST = 253_402_300_799.0 - 2 * _DAY_SECS
-"""An instant whose neighbours too have a local time everywhere: ``held_until`` at the end of 9999 means for ever, not an error."""
 _DEFAULT_WINDOW = "default"
 """The name a window has when its provider gave none: nothing to tell."""
 
@@ -42,7 +38,7 @@ class Zone:
         self.offset = self._offset(self._local(now))
 
     def _local(self, instant: float) -> datetime:
-        return datetime.fromtimestamp(min(instant, _LATEST)).astimezone(self._zone)
+        return in_zone(instant, self._zone)
 
     @staticmethod
     def _offset(local: datetime) -> str:

@@ -7,19 +7,19 @@ import click
 from rotator.cli.accounts import path_of
 from rotator.cli.endings import INVALID, OK, fault_line
 from rotator.cli.params import json_option
+from rotator.cli.spelling import findings
 from rotator.cli.voice import printable, say, say_json
 from rotator.core.codec.decode import VERSION, decode
 from rotator.core.codec.faults import runtime_faults_of
 from rotator.core.status import SCHEMA_VERSION
-from rotator.errors import AccountsInvalid
+from rotator.errors import AccountsInvalid, Fault
 from rotator.store.reading import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from rotator.core.codec.decode import Document
-    from rotator.errors import Fault
+    from rotator.cli.finding import Finding
 
 
 @click.command(
@@ -31,7 +31,8 @@ Examples:
 
 \b
 Exit codes:
-  0    valid; faults within a runtime are warnings, that runtime counts as missing
+  0    valid; faults within a runtime are warnings, that runtime counts as missing;
+       so are keys that look misspelt
   78   not valid; nothing else will use the file until it is mended
   66, 74, 77   no file, I/O, permission""",
 )
@@ -41,16 +42,16 @@ def command(ctx: click.Context, *, as_json: bool) -> int:
     """Validate accounts.json. Each fault is a line `path:line:column: place rule; remedy`, none shows a value of the file."""
     path = path_of(ctx.obj)
     raw = b""
+    faults: tuple[Fault, ...] = ()
+    accounts, version, newer = None, None, False
     try:
         raw = read(path).raw
         document, pool = decode(raw)
+        accounts, version, newer = len(pool), document.version, document.newer
     except AccountsInvalid as error:
-        faults: tuple[Fault, ...] = error.faults
-        accounts, version = None, None
-    else:
-        faults = ()
-        accounts, version = len(pool), document.version
-    warnings = runtime_faults_of(raw)
+        faults = error.faults
+    slips = () if newer else tuple(map(_slip, findings(raw)))
+    within = runtime_faults_of(raw)
     if as_json:
         say_json(
             {
@@ -60,29 +61,35 @@ def command(ctx: click.Context, *, as_json: bool) -> int:
                 "version": version,
                 "accounts": accounts,
                 "faults": [_told(fault) for fault in faults],
-                "warnings": [_told(fault) for fault in warnings],
+                "warnings": [_told(fault) for fault in slips + within],
             }
         )
         return INVALID if faults else OK
     for fault in faults:
         say(fault_line(path, fault))
-    for fault in warnings:
+    for fault in slips + within:
         say(fault_line(path, fault, "warning: "))
     if faults:
         say(printable(f"{path}: not valid, {_count(len(faults), 'fault')}"))
         return INVALID
-    say(printable(f"{path}: valid, {_count(len(pool), 'account')}{_remarks(document, len(warnings))}"))
+    remarks = _newer(version) if newer else _remarks(len(slips), len(within))
+    say(printable(f"{path}: valid, {_count(accounts or 0, 'account')}{remarks}"))
     return OK
 
 
-def _remarks(document: Document, warnings: int) -> str:
-    if document.newer:
-        return f"; version {document.version} is newer than {VERSION}, so it is read and never written"
-    return (
-        f"; {_count(warnings, 'fault')} within runtime, which do no harm but that it counts as missing"
-        if warnings
-        else ""
-    )
+def _slip(finding: Finding) -> Fault:
+    return Fault(finding.pointer or "", finding.line or 1, finding.column or 1, finding.what, finding.remedy)
+
+
+def _newer(version: int | None) -> str:
+    return f"; version {version} is newer than {VERSION}, so it is read and never written"
+
+
+def _remarks(slips: int, within: int) -> str:
+    told = f"; {_count(slips, 'key')} without effect" if slips else ""
+    if within:
+        told += f"; {_count(within, 'fault')} within runtime, which do no harm but that it counts as missing"
+    return told
 
 
 def _count(number: int, word: str) -> str:

@@ -14,6 +14,7 @@ import tempfile
 
 from rotator.cli.endings import Ended
 from rotator.cli.voice import printable, talk
+from rotator.errors import RotatorError
 from rotator.store.reading import read
 
 TYPE_CHECKING = False
@@ -89,11 +90,13 @@ class PrivateCopy:
         talk(f"your text is kept in {printable(self.path)}; it holds credentials, so remove it when you are done")
 
     def holds_news(self) -> bool:
-        """Whether the text differs from ``settled``."""
+        """Whether the text differs from ``settled``; one that cannot be read does, one that is gone does not."""
         try:
             return self.read() != self.settled
-        except OSError:
+        except FileNotFoundError:
             return False
+        except (OSError, RotatorError):
+            return True
 
     def _leave(self) -> None:
         if self._folder and not self._kept:

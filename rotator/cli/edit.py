@@ -17,13 +17,9 @@ from rotator.cli.copying import PrivateCopy
 from rotator.cli.editors import Editor, editor_of
 from rotator.cli.endings import INVALID, OK, fault_line
 from rotator.cli.voice import printable, say, talk, whisper
-from rotator.clock import MachineClock
 from rotator.core.codec.decode import NEWER, decode
-from rotator.core.codec.encode import encode
 from rotator.core.codec.merge import crossed, merged
-from rotator.errors import AccountsDenied, AccountsInvalid, Fault
-from rotator.keeping.ledger import Ledger
-from rotator.keeping.recovering import restored
+from rotator.errors import AccountsDenied, AccountsInvalid, AccountsMissing, Fault
 from rotator.store.file import ReadOnly, Store
 from rotator.store.reading import obstacle
 
@@ -78,6 +74,10 @@ class _Crossed(Exception):
         super().__init__("the file was changed by somebody else")
 
 
+class _LeftBehind(Exception):
+    """A writer died meanwhile; what it left may be news, and an exchange removes it."""
+
+
 class _Edit:
     """One person's edit: ``base`` is the file that their text began as."""
 
@@ -88,6 +88,8 @@ class _Edit:
         self._copy = copy
         self._base = base
         self._beside: tuple[str, ...] = ()
+        self._offered: bytes | None = None
+        """What was given to the person to bring two texts together, once that was needed."""
 
     def run(self) -> int:
         """Edit until the text is installed, or given up; the exit code."""
@@ -95,7 +97,10 @@ class _Edit:
         while True:
             if status := self._editor.edit(self._copy.path, self._beside, at):
                 return self._given_up(f"{self._editor.name} ended with an error ({status}), so nothing was written")
-            at, mine = None, self._copy.read()
+            try:
+                at, mine = None, self._copy.read()
+            except AccountsMissing:
+                return self._given_up("the copy was removed, so nothing was written")
             if mine == self._base:
                 return self._unchanged()
             if faults := _faults(mine):
@@ -104,6 +109,8 @@ class _Edit:
                     return self._given_up(f"{self._path} was not changed", INVALID)
                 at = faults[0].line, faults[0].column
                 continue
+            if mine == self._offered and not _ask("You left it as it was. Put it over their text?", enter=False):
+                return self._given_up(f"{self._path} was not changed", INVALID)
             try:
                 return self._installed(self._install(mine))
             except _Crossed as error:
@@ -115,18 +122,25 @@ class _Edit:
 
     def _install(self, mine: bytes) -> bytes:
         """Bring the text together with the file as it is under the lock, durably; what the file then holds."""
+        judged: set[str] = set()
 
         def rebase(snapshot: Snapshot) -> bytes:
-            theirs = _recovered(self._store, snapshot.raw)
-            if crossed(self._base, mine, theirs):
-                raise _Crossed(theirs)
-            result = merged(self._base, mine, theirs)
-            return _recovered(self._store, result) if _faults(theirs) else result
+            left = {leftover.path for leftover in self._store.leftovers()}
+            if left - judged:
+                judged.update(left)
+                raise _LeftBehind
+            if crossed(self._base, mine, snapshot.raw):
+                raise _Crossed(snapshot.raw)
+            return merged(self._base, mine, snapshot.raw)
 
-        try:
-            return self._store.exchange(rebase).raw
-        except ReadOnly as error:
-            denied = error.obstacle
+        while True:
+            try:
+                return self._store.exchange(rebase).raw
+            except _LeftBehind:
+                _recover(self._store)
+            except ReadOnly as error:
+                denied = error.obstacle
+                break
         raise AccountsDenied(errno.EACCES, f"{self._path} was not changed: {denied}")
 
     def _installed(self, raw: bytes) -> int:
@@ -143,7 +157,8 @@ class _Edit:
 
     def _begin_again(self, mine: bytes, theirs: bytes) -> None:
         """The text over what the file holds now, which from here on is what the person has seen."""
-        self._copy.write(merged(self._base, mine, theirs))
+        self._offered = merged(self._base, mine, theirs)
+        self._copy.write(self._offered)
         self._beside = (self._copy.lay_beside("theirs-", theirs),)
         self._base = theirs
 
@@ -178,28 +193,6 @@ def _recover(store: Store) -> None:
             pass
 
 
-def _recovered(store: Store, raw: bytes) -> bytes:
-    """The document with what a writer left that died meanwhile, since an exchange removes what it was shown.
-
-    Bytes that are no document come back as they are. Raises Restore when a leftover shows what they were.
-    """
-    left = store.leftovers()
-    if not left:
-        return raw
-    try:
-        restored(lambda: _check(raw), left, None)
-    except AccountsInvalid:
-        return raw
-    ledger = Ledger(raw, None, MachineClock().now().timestamp())
-    for leftover in left:
-        ledger.recover(leftover.raw)
-    return encode(*ledger.take())[0].raw
-
-
-def _check(raw: bytes) -> None:
-    decode(raw)
-
-
 def _refuse_what_is_not_written(path: str, raw: bytes) -> None:
     why = obstacle(path)
     if why is None:
@@ -225,10 +218,11 @@ def _faults(raw: bytes) -> tuple[Fault, ...]:
     return (Fault("/version", line, column, "this version is newer than this rotator", "leave the version as it was"),)
 
 
-def _ask(question: str) -> bool:
-    """A yes or no from stdin, Enter is yes; when nobody is there to answer, no."""
-    whisper(f"{question} [Y/n] ", end="")
-    answer = sys.stdin.readline() if sys.stdin is not None else ""
-    if not answer.endswith("\n"):
+def _ask(question: str, *, enter: bool = True) -> bool:
+    """A yes or no from stdin, ``enter`` for Enter alone; when nobody is there to answer, no."""
+    whisper(f"{question} {'[Y/n]' if enter else '[y/N]'} ", end="")
+    line = sys.stdin.readline() if sys.stdin is not None else ""
+    if not line.endswith("\n"):
         whisper("")
-    return bool(answer) and not answer.strip().lower().startswith("n")
+    answer = line.strip().lower()
+    return answer.startswith("y") or (enter and line.endswith("\n") and not answer)

@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 _VARIABLES = ("VISUAL", "EDITOR")
 _USUAL = ("vi", "nano")
 """POSIX names vi; a machine without it mostly has nano."""
-_PLUS = frozenset(
-    ("vi", "vim", "nvim", "gvim", "mvim", "view", "ex", "nano", "rnano", "pico", "emacs", "emacsclient", "mg", "zile")
-    + ("jed", "joe", "jmacs", "jpico", "micro", "kak", "ne", "mcedit", "gedit")
-)
-_GOTO = frozenset(("code", "code-insiders", "codium", "vscodium", "cursor", "windsurf"))
-_COLON = frozenset(("hx", "helix", "subl", "zed", "zeditor"))
-_WAITS = {"subl": ("-w", "--wait"), "zed": ("-w", "--wait"), "zeditor": ("-w", "--wait")} | dict.fromkeys(
-    _GOTO, ("-w", "--wait")
-)
+_PLUS = {"vi", "vim", "nvim", "gvim", "mvim", "view", "ex", "nano", "rnano", "pico", "emacs", "emacsclient", "mg"} | {
+    *("zile", "jed", "joe", "jmacs", "jpico", "micro", "kak", "ne", "mcedit", "gedit")
+}
+_GOTO = {"code", "code-insiders", "codium", "vscodium", "cursor", "windsurf"}
+_COLON = {"hx", "helix", "subl", "zed", "zeditor"}
+_IN_A_WINDOW = {*_GOTO, "subl", "zed", "zeditor"}
+_WAIT_FLAGS = {"-w", "--wait"}
 _LAST_WORDS_SECS = 5.0
 """How long an editor that is asked to end may take to put the terminal in order. Our choice."""
 
@@ -41,8 +39,7 @@ class Editor:
     @property
     def returns_at_once(self) -> bool:
         """Whether it hands the file to a window and ends, for want of an option; what it was given is not edited yet."""
-        waits = _WAITS.get(self.name)
-        return waits is not None and not any(word in waits for word in self.words)
+        return self.name in _IN_A_WINDOW and _WAIT_FLAGS.isdisjoint(self.words)
 
     def arguments(self, path: str, others: tuple[str, ...] = (), at: tuple[int, int] | None = None) -> list[str]:
         """The whole command line that opens ``path``, at a line and column where the editor is known to take them.

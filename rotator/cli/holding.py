@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import click
 
@@ -11,15 +11,18 @@ from rotator.cli.endings import IO, OK
 from rotator.cli.moments import instant
 from rotator.cli.naming import account_of
 from rotator.cli.params import Length, Words, json_option, model_option, name_argument
-from rotator.cli.voice import local, printable, say, say_json
+from rotator.cli.voice import LATEST, local, printable, say, say_json
 from rotator.clock import MachineClock
-from rotator.core.explain import duration
+from rotator.core.explain import blocked, cure, duration
 from rotator.core.instants import rfc3339
 from rotator.core.status import SCHEMA_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rotator.cli.opening import Opened
+    from rotator.core.state import Account
 
 _EXIT_CODES = """
 
@@ -28,8 +31,6 @@ Exit codes:
   0    done (with a warning where the file cannot be written: then it is forgotten)
   2    no such account, or a time that means nothing
   66, 74, 77, 78   no file, I/O, permission, file not valid"""
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
-"""A hold beyond it is a hold without end."""
 
 
 @click.command(
@@ -83,25 +84,41 @@ Examples:
 @json_option()
 @click.pass_context
 def release_command(ctx: click.Context, name: str, model: str | None, *, as_json: bool) -> int:
-    """Give account NAME back: its hold ends, and so do cooldowns and states such as banned that were learned."""
+    """Give account NAME back: its hold ends, and so do cooldowns and states such as banned that were learned.
+
+    With -m only those of that model end; what still blocks the account itself is said.
+    """
     opened = _opened(ctx)
     with opened as rotator:
         account_of(rotator.pool, name)
         rotator.release(name, model=model)
+        after = rotator.pool
+    account, now = account_of(after, name), MachineClock().now().timestamp()
+    if model is None:
+        account = account.replace(models=("*",))
+    ready_at, word = account.ready_at(model or "", after.policy)
+    if ready_at <= now:
+        word = None
     if as_json:
-        _say_json(name, model, durable=opened.durable, held=False, until=None)
+        _say_json(name, model, durable=opened.durable, held=False, until=None, blocked_by=word)
     else:
-        say(printable(f"{name}{_for(model)}: released"))
+        still = "" if word is None else f"; {_still(account, word, ready_at, now)}"
+        say(printable(f"{name}{_for(model)}: released{still}"))
     return IO if opened.failed else OK
 
 
+def _still(account: Account, word: str, ready_at: float, now: float) -> str:
+    blocks = blocked(account, word, ready_at, now).removeprefix(account.name)
+    return f"the account itself{blocks}: {cure(word)}"
+
+
 def _end(until: str | None, length: float | None, now: datetime) -> datetime | None:
-    """When a hold ends; None is never. A usage error for both, for what is no time, and for the past."""
+    """When a hold ends; None is never, and so is what is beyond ``LATEST``. A usage error for both, for what is no time, and for the past."""
     if until is not None and length is not None:
         message = "--until and --for say the same; give one of them"
         raise click.UsageError(message)
     if length is not None:
-        return now + timedelta(seconds=length) if length < (_LATEST - now).total_seconds() else None
+        return now + timedelta(seconds=length) if length < LATEST - now.timestamp() else None
     if until is None:
         return None
     end = instant(until, now)
@@ -111,7 +128,7 @@ def _end(until: str | None, length: float | None, now: datetime) -> datetime | N
     if end <= now:
         message = f"--until {local(end)} is in the past"
         raise click.UsageError(message)
-    return end if end < _LATEST else None
+    return end if end.timestamp() < LATEST else None
 
 
 def _opened(ctx: click.Context) -> Opened:
@@ -124,7 +141,9 @@ def _for(model: str | None) -> str:
     return "" if model is None else f" for {model}"
 
 
-def _say_json(name: str, model: str | None, *, durable: bool, held: bool, until: str | None) -> None:
+def _say_json(
+    name: str, model: str | None, *, durable: bool, held: bool, until: str | None, **more: str | None
+) -> None:
     say_json(
         {
             "schema_version": SCHEMA_VERSION,
@@ -133,5 +152,6 @@ def _say_json(name: str, model: str | None, *, durable: bool, held: bool, until:
             "held": held,
             "held_until": until,
             "durable": durable,
+            **more,
         }
     )

@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from rotator.cli.finding import Finding
 
 _LIST = "/proc/self/mountinfo"
-_NETWORK = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "ocfs2", "gfs2", "davfs", "fuse.sshfs")
-    + ("fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.ceph", "beegfs", "gpfs")
-)
-_SHARED_WITH_HOST = frozenset(("9p", "virtiofs", "fuse.grpcfuse", "fakeowner", "vboxsf", "prl_fs", "fuse.vmhgfs-fuse"))
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "ocfs2", "gfs2", "davfs", "beegfs", "gpfs"}
+_NETWORK |= {"fuse.sshfs", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.gcsfuse", "fuse.ceph"}
+_SHARED_WITH_HOST = {"9p", "virtiofs", "fuse.grpcfuse", "fakeowner", "vboxsf", "prl_fs", "fuse.vmhgfs-fuse"}
 """Folders of a host in a virtual machine, as Docker Desktop and WSL have them: some grant one lock to two holders."""
-_NO_MODES = frozenset(("vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk"))
+_NO_MODES = {"vfat", "exfat", "msdos", "ntfs", "ntfs3", "fuseblk"}
 _GONE_AT_RESTART = {"tmpfs": "the machine", "ramfs": "the machine", "overlay": "the container", "aufs": "the container"}
 
 
@@ -51,13 +49,18 @@ def mount_of(target: str, listed: str) -> Mount | None:
     return found
 
 
-def findings(target: str) -> Iterator[Finding]:
-    """What there is to say of the mount of a resolved path."""
+def found(target: str) -> Mount | None:
+    """The mount that a resolved path lies on; None where the system does not tell."""
     try:
         with open(_LIST, encoding="utf-8", errors="surrogateescape") as file:
-            mount = mount_of(target, file.read())
+            return mount_of(target, file.read())
     except OSError:
-        return
+        return None
+
+
+def findings(target: str) -> Iterator[Finding]:
+    """What there is to say of the mount of a resolved path."""
+    mount = found(target)
     if mount is not None:
         yield from judged(mount, target)
 

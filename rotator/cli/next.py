@@ -9,7 +9,7 @@ import time
 
 from rotator.cli.accounts import path_of
 from rotator.cli.endings import OK, PARKED, UNAVAILABLE
-from rotator.cli.voice import local, printable, say, talk
+from rotator.cli.voice import local, say_name, talk
 from rotator.core.codec.decode import NEWER, decode
 from rotator.core.instants import tidy
 from rotator.core.selection import Parked, Selected, select
@@ -62,7 +62,7 @@ def tell(outcome: Selected | Parked | Unavailable, asked: Asked, *, durable: boo
         say_json(outcome_json(outcome, durable=durable))
     if isinstance(outcome, Selected):
         if not asked.json:
-            say(printable(outcome.account))
+            say_name(outcome.account)
         return OK
     if isinstance(outcome, Parked):
         talk(parked_line(outcome))

@@ -31,7 +31,7 @@ def findings(raw: bytes) -> Iterator[Finding]:
     for path, close in _slips(text.value, schema(), ()):
         _, line, column = text.place(path)
         pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
-        what = f"{path[-1]} is no key that rotator knows, so it has no effect"
+        what = "is no key that rotator knows, so it has no effect"
         yield Finding(WARNING, "keys", what, f"did you mean {close}?", pointer, line, column)
 
 

@@ -11,7 +11,14 @@ from datetime import UTC, datetime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from typing import Any, TextIO
+
+_TURNS = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Line and paragraph separator, and the characters with Bidi_Control (Unicode PropList)."""
+LATEST = 253_402_300_799.0 - 2 * 86_400.0
+"""Epoch seconds, two days before the calendar ends: up to here, and its neighbours too, an instant has a local time in
+every zone. What is later means for ever."""
 
 
 def say(text: str) -> None:
@@ -22,6 +29,16 @@ def say(text: str) -> None:
         except OSError as error:
             _abandon(sys.stdout)
             raise OSError(error.errno, error.strerror, "stdout") from None
+
+
+def say_name(name: str) -> None:
+    """An account's name on stdout, as it stands in the file: what a program reads here, every command knows again.
+
+    A terminal gets what could move its cursor or turn its direction as an escape. Raises what ``say`` raises.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        name = "".join(c.encode("unicode_escape").decode() if _moves(c) else c for c in name)
+    say(name)
 
 
 def talk(text: str) -> None:
@@ -54,8 +71,16 @@ def printable(text: str) -> str:
 
 def local(instant: datetime) -> str:
     """An instant in local time with its offset, rounded up to the second: ``2026-11-20 11:00:00+01:00``."""
-    whole = datetime.fromtimestamp(-(-instant.timestamp() // 1), UTC)
-    return whole.astimezone().isoformat(" ", "seconds")
+    return in_zone(-(-instant.timestamp() // 1)).isoformat(" ", "seconds")
+
+
+def _moves(character: str) -> bool:
+    return character < " " or "\x7f" <= character <= "\x9f" or character in _TURNS
+
+
+def in_zone(seconds: float, zone: tzinfo | None = None) -> datetime:
+    """Epoch seconds as a datetime of ``zone``, else of the machine's; what is later than ``LATEST`` is shown as that."""
+    return datetime.fromtimestamp(min(seconds, LATEST), UTC).astimezone(zone)
 
 
 def _write(stream: TextIO, text: str, end: str = "\n") -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _SOFT = ("reset", "default")
 """Sources of cooldowns that a reading with quota left ends; what a provider or a person said, only a success ends."""
 
+LIMITS = ("retry-after", *_SOFT)
+"""Sources of cooldowns that a provider's limits set; what is left is a person's."""
+
 
 def joined(cooldowns: tuple[Cooldown, ...], new: Cooldown, ended: float, soft_ended: float) -> tuple[Cooldown, ...]:
     """The cooldowns that can still decide, the one that ends last first; ``ended`` and ``soft_ended`` are ends so far.
@@ -35,9 +38,16 @@ def _outlasts(one: Cooldown, other: Cooldown) -> bool:
     return not same or one.source <= other.source
 
 
-def without(cooldowns: tuple[Cooldown, ...], at: float, *, soft_only: bool = False) -> tuple[Cooldown, ...]:
-    """Those learned after ``at``, and with ``soft_only`` the hard ones too; the same tuple when that is all of them."""
-    kept = tuple([c for c in cooldowns if c.at > at or (soft_only and c.source not in _SOFT)])
+def without(
+    cooldowns: tuple[Cooldown, ...], at: float, *, soft_only: bool = False, sources: tuple[str, ...] | None = None
+) -> tuple[Cooldown, ...]:
+    """Those learned after ``at``, and with ``soft_only`` the hard ones too; the same tuple when that is all of them.
+
+    ``sources``: only cooldowns of these are ended.
+    """
+    if soft_only:
+        sources = _SOFT
+    kept = tuple([c for c in cooldowns if c.at > at or (sources is not None and c.source not in sources)])
     return cooldowns if len(kept) == len(cooldowns) else kept
 
 

@@ -26,13 +26,14 @@ _BLOCKS = {
     "quota": "has no quota",
     "unavailable": "failed its probe",
 }
+_RELEASE = "`rotator release NAME`"
 _REMEDIES = {
     "disabled": 'set "enabled" to true',
     "banned": "settle it with the provider, then `rotator release NAME`",
     "restricted": "settle it with the provider, then `rotator release NAME`",
     "auth_failed": "put a fresh credential into the file",
     "model_not_served": 'add the model to its "models"',
-    "held": "`rotator release NAME`",
+    "held": _RELEASE,
 }
 
 
@@ -109,6 +110,11 @@ def blocked(account: Account, word: str, ready_at: float, now: float) -> str:
     reason = f" ({account.runtime.blocked_reason})" if account.runtime.blocked_reason else ""
     until = "" if ready_at == NEVER else f" for {duration(ready_at - now)}"
     return f"{account.name} {_BLOCKS[word]}{reason if ready_at == NEVER else ''}{until}"
+
+
+def cure(word: str) -> str:
+    """What a person can do about one reason; what time would end, a release ends at once."""
+    return _REMEDIES.get(word, _RELEASE)
 
 
 def remedy(words: list[str]) -> str:

@@ -6,15 +6,16 @@ Refuses: what a fact changes (``transitions``), the file itself.
 from __future__ import annotations
 
 from rotator.core.instants import tidy
+from rotator.core.lineage import forked
 from rotator.core.signals import QuotaObserved, Rotated, SessionPlaced, Succeeded
 from rotator.core.windows import shows_quota
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rotator.core.signals import Signal
-    from rotator.core.state import Pool
+    from rotator.core.state import Pool, Runtime
 
     Slot = tuple[type, object]
 
@@ -120,13 +121,24 @@ def _ends(reading: QuotaObserved) -> bool:
     return shows_quota(reading.windows) and not reading.with_refusal
 
 
-def rebase(known: Pool, read: Pool, pending: Iterable[Signal], read_at: float) -> tuple[Pool, Pending, bool]:
+def rebase(
+    known: Pool,
+    read: Pool,
+    pending: Iterable[Signal],
+    read_at: float,
+    sealed: Callable[[str], bool] = lambda _name: False,
+) -> tuple[Pool, Pending, bool]:
     """A file that changed: what it stands for now, the facts still pending, and whether a write is due.
 
-    ``known`` is what the file held when the engine last read or wrote it, at ``read_at``. Per account by ``rev``: a higher
-    one wins (another process wrote). A lower one is a stale editor buffer, and what was known wins. The same one with
-    other content, or none where one was known, is a person's deliberate edit: the file wins, and of the pending facts only
-    those since ``read_at`` survive.
+    ``known`` is what the file held when the engine last read or wrote it, at ``read_at``; ``sealed`` tells whether an
+    account's runtime in the file bears the seal of its content, and is asked only where that decides. Per account by
+    ``rev``: a higher one wins (another process wrote). A lower one is a stale editor buffer, and what was known wins. The
+    same one with other content, or none where one was known, is a person's deliberate edit: the file wins, and of the
+    pending facts only those since ``read_at`` survive. But whatever its ``rev``, a sealed state that was written without
+    sight of the known one is another process's, over a stale buffer that hid it: the two are joined.
+
+    A runtime that a person edited in a stale buffer is a stale buffer: what in it is theirs and what is old cannot be
+    told. One that they edited in what another process wrote over such a buffer wins by its ``rev``, or else is joined.
     """
     edited: set[str] = set()
     due = False
@@ -134,13 +146,28 @@ def rebase(known: Pool, read: Pool, pending: Iterable[Signal], read_at: float) -
         if account.name not in known:
             continue
         was, found = known.account(account.name).runtime, account.runtime
-        if found.rev > was.rev or found == was:
+        if _same(was, found):
             continue
-        due = True
-        if 0 < found.rev < was.rev:
+        if forked(was, found) and (found.rev < was.rev or sealed(account.name)):
+            from rotator.core.joining import join  # two processes and a stale buffer have to meet first
+
+            due = True
+            read = read.with_runtime(account.name, join(was, found, read.policy))
+        elif found.rev > was.rev:
+            continue
+        elif 0 < found.rev < was.rev:
+            due = True
             read = read.with_runtime(account.name, was)
         else:
+            due = True
             edited.add(account.name)
             read = read.with_runtime(account.name, found.replace(rev=was.rev))
     left = [s for s in pending if s.account in read and (s.account not in edited or s.at >= read_at)]
     return read, Pending(left), due
+
+
+def _same(was: Runtime, found: Runtime) -> bool:
+    """Whether a file says what was known; without its seal it says so too."""
+    if found == was:
+        return True
+    return found.rev == was.rev and found.replace(seal=was.seal, sealed_over=was.sealed_over) == was

@@ -2,7 +2,7 @@
 
 What it answers is a function of the pool, the instant and the requests in flight alone; it only saves the work of looking
 at everyone each time. Readiness is exact; scores are taken at the end of the current second, so that between two facts
-and two seconds the order stands still. Refuses: outcomes for people, changing the pool.
+and two seconds the order stands still, and in a large pool everyone's turn comes once in some seconds. Refuses: outcomes for people, changing the pool.
 """
 
 from __future__ import annotations
@@ -28,6 +28,22 @@ _SLACK = 64
 """Entries that are out of date and may lie in a heap, besides as many as there are accounts, before it is swept."""
 
 
+_AT_ONCE = 500
+"""Accounts that are scored anew in one second: some milliseconds of work for each model that is asked for."""
+
+
+def scored_at(index: int, size: int, now: float) -> float:
+    """The instant at which the account at a place in a pool of ``size`` is scored.
+
+    The end of the current second, or in pools of more than ``_AT_ONCE`` accounts of the next second that is its turn.
+
+    >>> scored_at(3, 10, 99.5), scored_at(3, 2000, 99.5), scored_at(3, 2000, 103.0), scored_at(3, 2000, 103.1)
+    (100.0, 103.0, 103.0, 107.0)
+    """
+    second = int(-(-now // 1))
+    return float(second + (index - second) % -(-size // _AT_ONCE)) if size > _AT_ONCE else float(second)
+
+
 class Choice(Value):
     """The place of the chosen account in file order and the word for why; or None and when to look again.
 
@@ -50,27 +66,33 @@ class Ranking:
         self._probes = probes
         self._pool: Pool | None = None
         self._in_flight: Mapping[str, int] = {}
-        self._now = self._scored_at = self._valid_until = 0.0
+        self._now = self._valid_until = 0.0
+        self._second = 0
         self._choice: Choice | None = None
         self._without_probes: Ranking | None = None
 
     def follow(self, pool: Pool, now: float, in_flight: Mapping[str, int], touched: Iterable[int] | None) -> None:
         """Bring the order up to date: ``touched`` are the accounts that may differ since the last call, None is all."""
-        scored_at = float(-(-now // 1))
+        second = int(-(-now // 1))
         first = self._pool is None or touched is None or now < self._now
         same_policy = self._pool is not None and self._pool.policy is pool.policy
-        moved = self._pool is not pool
-        self._pool, self._now, self._in_flight = pool, now, in_flight
-        if first or not same_policy or scored_at != self._scored_at:
-            self._scored_at = scored_at
+        if not first and same_policy and not touched and self._pool is pool and second == self._second:
+            self._now, self._in_flight = now, in_flight
+            if now < self._valid_until:
+                return
+        else:
+            turns = range(self._second, second)
+            self._pool, self._now, self._second, self._in_flight = pool, now, second, in_flight
             self._without_probes = None
-            self._rebuild(pool)
-        elif touched:
-            self._without_probes = None
-            for index in touched:
-                self._place(index)
-        elif not moved and now < self._valid_until:
-            return
+            rounds = -(-len(pool) // _AT_ONCE)
+            if first or not same_policy or len(turns) >= rounds:
+                self._rebuild(pool)
+            else:
+                for turn in turns:
+                    for index in range(turn % rounds, len(pool), rounds):
+                        self._place(index)
+                for index in touched or ():
+                    self._place(index)
         self._choice = None
         while self._waiting and self._waiting[0][0] <= now:
             _, index, version = heappop(self._waiting)
@@ -115,7 +137,8 @@ class Ranking:
         assert pool is not None
         account = pool.at(index)
         flying = self._in_flight.get(account.name, 0) if self._in_flight else 0
-        return appraise(account, self.model, self._now, self._scored_at, pool.policy, flying, probes=self._probes)
+        when = scored_at(index, len(pool), self._now)
+        return appraise(account, self.model, self._now, when, pool.policy, flying, probes=self._probes)
 
     def _enter(
         self,
@@ -179,7 +202,7 @@ class Ranking:
         while self._waiting and self._waiting[0][2] != self._version[self._waiting[0][1]]:
             heappop(self._waiting)
         wake_at = self._waiting[0][0] if self._waiting else NEVER
-        self._valid_until = min(self._scored_at, wake_at)
+        self._valid_until = wake_at
         top = self._top()
         if top is None:
             if self._unprobed and self._probes:
@@ -237,4 +260,6 @@ class Ranking:
         ready = [i for i, s in enumerate(self._standings) if s is not None and self._ready[i] and s.tier == tier]
         if not tier[2]:
             return ready[0]
-        return max(ready, key=lambda i: (remaining(pool.at(i), self.model, self._scored_at) or 0.0, -i))
+        return max(
+            ready, key=lambda i: (remaining(pool.at(i), self.model, scored_at(i, len(pool), self._now)) or 0.0, -i)
+        )

@@ -89,7 +89,7 @@ def appraise(
         -policy.weight_remaining * (policy.price_floor + (1 - policy.price_floor) * _price(windows, scored_at, policy)),
         0.0 if ready else -min(max(ready_at - scored_at, 0.0) / policy.wait_unit, policy.wait_max),
         _failures(account, state, scored_at, policy),
-        -policy.weight_staleness * (1 - confidence(account, model, scored_at, policy)),
+        -policy.weight_staleness * (1 - _trust(state, windows, seen_at, scored_at, policy)),
         policy.weight_recent_success * 0.5 ** (max(scored_at - success_at, 0.0) / policy.success_half_life)
         if success_at
         else 0.0,
@@ -116,13 +116,18 @@ def confidence(account: Account, model: str, at: float, policy: Policy) -> float
     """How much to trust what is known of the account for this model, 0..1; halves with age, and at a reset."""
     state = account.state(model)
     windows = account.runtime.windows + state.windows
-    seen_at = _observed_at(account, state, windows)
+    return _trust(state, windows, _observed_at(account, state, windows), at, policy)
+
+
+def _trust(state: ModelState, windows: tuple[Window, ...], seen_at: float, at: float, policy: Policy) -> float:
     if not seen_at:
         return 0.0
     learned = 1.0 if state.confidence is None else state.confidence
-    value: float = learned * 0.5 ** (max(at - seen_at, 0.0) / policy.confidence_half_life)
-    if any(window.reset_time is not None and seen_at <= window.reset_time <= at for window in windows):
-        value *= _AFTER_RESET
+    value: float = learned * 0.5 ** ((at - seen_at) / policy.confidence_half_life) if at > seen_at else learned
+    for window in windows:
+        reset = window.reset_time
+        if reset is not None and seen_at <= reset <= at:
+            return value * _AFTER_RESET
     return value
 
 
@@ -142,7 +147,9 @@ def _left(window: Window, at: float) -> float | None:
 def _observed_at(account: Account, state: ModelState, windows: tuple[Window, ...]) -> float:
     """When anything was last observed of this model or account: quota, success or refusal; 0.0 for never."""
     runtime = account.runtime
-    newest = max(state.last_success_at, state.last_429_at, state.updated_at, runtime.last_failure_at)
+    newest = state.last_success_at
+    for told_at in (state.last_429_at, state.updated_at, runtime.last_failure_at):
+        newest = max(told_at, newest)
     for window in windows:
         if window.updated_at > newest and window.remaining_fraction is not None:
             newest = window.updated_at

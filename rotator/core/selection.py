@@ -7,9 +7,10 @@ Refuses: changing the pool (taking a choice is a ``Rotated`` signal), any clock.
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import islice
 
 from rotator.core.instants import aware
-from rotator.core.ranking import Choice, Ranking
+from rotator.core.ranking import Choice, Ranking, scored_at
 from rotator.core.scorer import Score, Tier, appraise, confidence, score_of
 from rotator.core.state import NEVER
 from rotator.core.value import Value
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _SESSION_NOTE_SECS = 60.0
 """A session that stays where it is is noted at most this often; its time to live is far longer."""
+_LOOKED_AT = 200
+"""Accounts among which an explanation looks for others to name: enough for a line, however large the pool."""
 _TOLD = 3
 """Accounts named in an explanation: the chosen one and two others say enough."""
 
@@ -126,7 +129,7 @@ class Outcome:
             account,
             self.model,
             self.decided,
-            float(-(-self.decided // 1)),
+            scored_at(self.pool.index(account.name), len(self.pool), self.decided),
             self.pool.policy,
             self._in_flight.get(account.name, 0),
             probes=self._choice.probes,
@@ -161,7 +164,7 @@ class Outcome:
         from rotator.core.explain import blocked
 
         told: list[str] = []
-        for account in self.pool:
+        for account in islice(self.pool, _LOOKED_AT):
             if len(told) == most:
                 break
             if account.name != self.account and set(self._tags) <= set(account.tags):

@@ -1,13 +1,26 @@
 """Signals: one frozen value per kind of news; each says whose it is and when it happened.
 
 Refuses: what to do about it (``transitions``) and what a provider's bytes mean (``providers``).
-``at`` and every other instant are epoch seconds, delays are seconds. ``model`` None means the whole account.
+``at`` and every other instant are epoch seconds, delays are seconds. ``model`` None means the whole account. Whoever takes
+a signal in brings its numbers within what a document can hold, with ``bounded``.
 """
 
 from __future__ import annotations
 
 from rotator.core.state import Availability, Window
 from rotator.core.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+DELAY_MAX = 315_360_000.0
+"""Ten years, the longest delay and window that is believed. Our choice: more would leave the instants that RFC 3339 can say."""
+TOKENS_MAX = 2**53
+"""The most tokens that are counted: the largest whole number that every JSON reader takes exactly (RFC 8259, section 6)."""
+HARD_STATES = ("banned", "restricted")
+"""What ``Blocked.state`` may be."""
 
 
 class QuotaObserved(Value):
@@ -27,6 +40,18 @@ class QuotaObserved(Value):
 
 class Succeeded(Value):
     """The account served a request of this model; ``tokens`` used, where known."""
+
+    account: str
+    model: str
+    at: float
+    tokens: int = 0
+
+
+class QuotaShared(Value):
+    """Another account of its quota group served a request of this model: their common limit was not reached at ``at``.
+
+    ``tokens`` went from that limit. Of the account itself it says nothing: no success, no valid credential.
+    """
 
     account: str
     model: str
@@ -133,6 +158,7 @@ class Released(Value):
 Signal = (
     QuotaObserved
     | Succeeded
+    | QuotaShared
     | RateLimited
     | ServerFailed
     | AuthRefused
@@ -144,3 +170,74 @@ Signal = (
     | Held
     | Released
 )
+
+
+def bounded(signal: Signal) -> Signal | None:
+    """The signal with each number brought to the nearest that a document can hold; None when it says nothing.
+
+    Fractions and confidence 0..1, delays and lengths up to ``DELAY_MAX``, tokens 0..``TOKENS_MAX``. What is not a number
+    counts as not told, and without an instant (or with a hard state that there is not) nothing is told at all. Instants
+    are brought within RFC 3339 where they are kept.
+    """
+    if signal.at != signal.at:  # noqa: PLR0124  true of NaN alone
+        return None
+    bounds = _BOUNDS.get(type(signal))
+    kept: Signal | None = signal if bounds is None else bounds(signal)
+    return kept
+
+
+def _within(value: float | None, most: float) -> float | None:
+    if value is None or value != value:  # noqa: PLR0124
+        return None
+    return value if 0 <= value <= most else 0.0 if value < 0 else most
+
+
+def _bounded_window(window: Window) -> Window:
+    left, length, reset = _within(window.remaining_fraction, 1.0), _within(window.length_secs, DELAY_MAX), window.reset_time
+    if reset is not None and reset != reset:  # noqa: PLR0124
+        reset = None
+    length = length or None
+    if left is window.remaining_fraction and length is window.length_secs and reset is window.reset_time:
+        return window
+    return window.replace(remaining_fraction=left, length_secs=length, reset_time=reset)
+
+
+def _bounded_quota(news: QuotaObserved) -> QuotaObserved:
+    windows = tuple([_bounded_window(window) for window in news.windows])
+    trust = _within(news.confidence, 1.0) or 0.0
+    if trust == news.confidence and all(map(_is, windows, news.windows)):
+        return news
+    return news.replace(windows=windows, confidence=trust)
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _bounded_tokens(news: Succeeded | QuotaShared) -> Signal:
+    tokens = int(_within(news.tokens, TOKENS_MAX) or 0)
+    return news if type(news.tokens) is int and tokens == news.tokens else news.replace(tokens=tokens)
+
+
+def _bounded_delay(news: RateLimited | ServerFailed) -> Signal:
+    delay = _within(news.retry_delay_secs, DELAY_MAX)
+    return news if delay is news.retry_delay_secs else news.replace(retry_delay_secs=delay)
+
+
+def _bounded_hold(news: Held) -> Held | None:
+    return None if news.until is not None and news.until != news.until else news  # noqa: PLR0124
+
+
+def _bounded_block(news: Blocked) -> Blocked | None:
+    return news if news.state in HARD_STATES else None
+
+
+_BOUNDS: dict[type, Callable[[Any], Signal | None]] = {
+    QuotaObserved: _bounded_quota,
+    Succeeded: _bounded_tokens,
+    QuotaShared: _bounded_tokens,
+    RateLimited: _bounded_delay,
+    ServerFailed: _bounded_delay,
+    Held: _bounded_hold,
+    Blocked: _bounded_block,
+}

@@ -112,7 +112,10 @@ UNKNOWN_MODEL = ModelState()
 
 
 class Runtime(Value):
-    """What the engine knows of one account; ``models`` maps a model's name to its state and is never changed in place."""
+    """What the engine knows of one account; ``models`` maps a model's name to its state and is never changed in place.
+
+    ``seal`` and ``sealed_over`` are of the written state that this one goes on from (see ``lineage``).
+    """
 
     rev: int = 0
     last_active_at: float = 0.0
@@ -136,6 +139,8 @@ class Runtime(Value):
     selected: Selection | None = None
     sessions: Mapping[str, float] = {}
     models: Mapping[str, ModelState] = {}
+    seal: str = ""
+    sealed_over: str = ""
 
     def last_success_at(self) -> float:
         """When the account last served any model."""

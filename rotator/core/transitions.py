@@ -6,14 +6,15 @@ Refuses: a clock, JSON, scores, how windows and cooldowns join (``windows``, ``c
 - Facts land by their own time: any order of the same facts with explicit delays gives the same readiness. Readings,
   ends and successes are joins (the latest ``at``); a cooldown that was learned before the latest end of cooldowns is
   ignored, and of the others every one that could still decide is kept. Exempt is what people said about one account
-  within one millisecond: a hold and a release contradict each other, and the later arrival stands.
+  within one millisecond: a hold and a release contradict each other, and the later arrival stands. Exempt too is what
+  an account hears of its quota group's successes: a cooldown of before one, heard after it, stands until its deadline.
 - Partial news never erases: a reading updates the windows that it names, and of those the parts that it knows.
 - A fact about an account that is gone is dropped.
 """
 
 from __future__ import annotations
 
-from rotator.core.cooldowns import covers, joined, without
+from rotator.core.cooldowns import LIMITS, covers, joined, without
 from rotator.core.instants import tidy
 from rotator.core.signals import (
     AuthRefused,
@@ -21,6 +22,7 @@ from rotator.core.signals import (
     Held,
     Probed,
     QuotaObserved,
+    QuotaShared,
     RateLimited,
     Refused,
     Released,
@@ -28,6 +30,7 @@ from rotator.core.signals import (
     ServerFailed,
     SessionPlaced,
     Succeeded,
+    bounded,
 )
 from rotator.core.state import UNKNOWN_MODEL, Cooldown, ModelState, Pool, Runtime, Selection
 from rotator.core.windows import charged, forgotten, observed, shows_quota, spent
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 _AUTH_GROWTH = 1.7
 _REFUSED_GROWTH = 4
 _REFUSED_IN_A_ROW = 3
+_COUNTED_MAX = 2**53
+"""Where counting in a row ends, far beyond every ladder and within what a document can hold."""
 _NO_FLAGS: dict[str, Any] = {
     "banned": False,
     "restricted": False,
@@ -53,11 +58,12 @@ _NO_FLAGS: dict[str, Any] = {
 
 
 def apply(pool: Pool, signal: Signal) -> Pool:
-    """The pool after one signal; the same pool when the signal says nothing new or its account is gone."""
-    if signal.account not in pool:
+    """The pool after one signal; the same pool when the signal says nothing (new) or its account is gone."""
+    news = bounded(signal) if signal.account in pool else None
+    if news is None:
         return pool
     runtime = pool.account(signal.account).runtime
-    after = _RULES[type(signal)](runtime, signal, pool.policy)
+    after = _RULES[type(news)](runtime, news, pool.policy)
     if after is not runtime and after != runtime:
         pool = pool.with_runtime(signal.account, after)
     if type(signal) is Rotated and pool.active != signal.account:
@@ -120,7 +126,7 @@ def _quota_observed(runtime: Runtime, news: QuotaObserved, policy: Policy) -> Ru
         cooldowns=cooldowns,
         quota_left_at=left_at,
         updated_at=max(at, holder.updated_at),
-        confidence=round(min(max(news.confidence, 0.0), 1.0), 6) if newest else holder.confidence,
+        confidence=round(news.confidence, 6) if newest else holder.confidence,
     )
     return _with_model(runtime, str(news.model), state)
 
@@ -145,6 +151,25 @@ def _succeeded(runtime: Runtime, news: Succeeded, _policy: Policy) -> Runtime:
     return _with_model(runtime, news.model, after, **changes)
 
 
+def _quota_shared(runtime: Runtime, news: QuotaShared, _policy: Policy) -> Runtime:
+    """What another account's success says of the common limit: what its 429s set for all of them is over.
+
+    A guessed cooldown of the account stays while its own credential was refused in a row.
+    """
+    at, state = tidy(news.at), runtime.models.get(news.model, UNKNOWN_MODEL)
+    refused = runtime.consecutive_401 or runtime.consecutive_403
+    after = runtime.replace(
+        cooldowns=without(runtime.cooldowns, at, sources=("retry-after", "reset") if refused else LIMITS),
+        windows=charged(runtime.windows, news.tokens, at),
+    )
+    served = state.replace(
+        cooldowns=without(state.cooldowns, at, sources=LIMITS),
+        consecutive_429=0 if at >= state.last_429_at else state.consecutive_429,
+        windows=charged(state.windows, news.tokens, at),
+    )
+    return after if served == state else _with_model(after, news.model, served)
+
+
 def _ended(runtime: Runtime, state: ModelState | None = None) -> float:
     """The latest end of refusals of the model, or else of the account: what was learned by then is over."""
     success_at = runtime.last_success_at() if state is None else max(state.last_success_at, state.released_at)
@@ -166,10 +191,10 @@ def _cooled(
 def _rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtime:
     at = tidy(news.at)
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
-    delay, source = news.retry_delay_secs, news.source
+    delay, source = news.retry_delay_secs, news.source or "retry-after"
     count, changes = state.consecutive_429, {"last_429_at": max(at, state.last_429_at)}
     if at >= _ended(runtime, state) and not covers(at, runtime.cooldowns, state.cooldowns):
-        count += 1
+        count = _one_more(count)
     if delay is not None and at >= state.last_429_at:
         changes["last_retry_delay_secs_raw"] = delay
         changes["last_retry_delay_secs_client"] = min(delay, policy.client_delay_max)
@@ -185,6 +210,10 @@ def _rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtim
     return _cooled(_with_model(runtime, news.model, state), None, cooldown)
 
 
+def _one_more(count: int) -> int:
+    return min(count + 1, _COUNTED_MAX)
+
+
 def _ladder(first: float, growth: float, count: int, most: float) -> float:
     return float(min(first * growth ** min(max(count - 1, 0), 60), most))
 
@@ -194,7 +223,7 @@ def _server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runt
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     count = runtime.consecutive_failures
     if at >= _ended(runtime) and not covers(at, state.cooldowns):
-        count += 1
+        count = _one_more(count)
     delay, source = news.retry_delay_secs, "retry-after"
     if delay is None:
         delay, source = _ladder(policy.server_cooldown, 2, count, policy.server_cooldown_max), "default"
@@ -207,7 +236,7 @@ def _auth_refused(runtime: Runtime, news: AuthRefused, policy: Policy) -> Runtim
     at = tidy(news.at)
     if at < _ended(runtime):
         return runtime
-    count = runtime.consecutive_401 + (0 if covers(at, runtime.cooldowns) else 1)
+    count = runtime.consecutive_401 if covers(at, runtime.cooldowns) else _one_more(runtime.consecutive_401)
     delay = _ladder(policy.auth_cooldown, _AUTH_GROWTH, count, policy.auth_cooldown_max)
     changes: dict[str, Any] = {"consecutive_401": count, "last_failure_at": max(at, runtime.last_failure_at)}
     if news.final or count >= policy.auth_failed_after:
@@ -219,13 +248,14 @@ def _refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
     at = tidy(news.at)
     if news.model is not None:
         state = runtime.models.get(news.model, UNKNOWN_MODEL)
-        count = state.consecutive_429 + (at >= _ended(runtime, state) and not covers(at, state.cooldowns))
+        anew = at >= _ended(runtime, state) and not covers(at, state.cooldowns)
+        count = _one_more(state.consecutive_429) if anew else state.consecutive_429
         delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
         state = state.replace(consecutive_429=count, last_429_at=max(at, state.last_429_at))
         return _cooled(runtime, news.model, Cooldown(tidy(at + delay), at, "default"), state)
     if at < _ended(runtime):
         return runtime
-    count = runtime.consecutive_403 + (0 if covers(at, runtime.cooldowns) else 1)
+    count = runtime.consecutive_403 if covers(at, runtime.cooldowns) else _one_more(runtime.consecutive_403)
     delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
     changes: dict[str, Any] = {"consecutive_403": count, "last_failure_at": max(at, runtime.last_failure_at)}
     if count >= _REFUSED_IN_A_ROW:
@@ -255,7 +285,7 @@ def _rotated(runtime: Runtime, news: Rotated, _policy: Policy) -> Runtime:
     at = tidy(news.at)
     if at < runtime.last_active_at:
         return runtime
-    return runtime.replace(last_active_at=at, selected=Selection(news.previous, at, news.reason, news.shadow))
+    return runtime.replace(last_active_at=at, selected=Selection(news.previous or None, at, news.reason, news.shadow or None))
 
 
 def _session_placed(runtime: Runtime, news: SessionPlaced, policy: Policy) -> Runtime:
@@ -314,6 +344,7 @@ def _released_model(state: ModelState, at: float, policy: Policy) -> ModelState:
 _RULES: dict[type, Callable[[Runtime, Any, Policy], Runtime]] = {
     QuotaObserved: _quota_observed,
     Succeeded: _succeeded,
+    QuotaShared: _quota_shared,
     RateLimited: _rate_limited,
     ServerFailed: _server_failed,
     AuthRefused: _auth_refused,

@@ -7,6 +7,7 @@ instant at which it was last told.
 from __future__ import annotations
 
 from rotator.core.instants import tidy
+from rotator.core.signals import TOKENS_MAX
 from rotator.core.state import Window
 
 TYPE_CHECKING = False
@@ -59,10 +60,18 @@ def observed(
 
 
 def charged(windows: tuple[Window, ...], tokens: int, at: float) -> tuple[Window, ...]:
-    """The windows after own ``tokens`` were used at ``at``; a window read later than that knows of them already."""
+    """The windows after ``tokens`` went from them at ``at``; a window read later than that knows of them already.
+
+    They count up to ``TOKENS_MAX``.
+    """
     if not tokens:
         return windows
-    return tuple([w.replace(spent_tokens=w.spent_tokens + tokens) if w.updated_at <= at else w for w in windows])
+    return tuple(
+        [
+            w.replace(spent_tokens=min(w.spent_tokens + tokens, TOKENS_MAX)) if w.updated_at <= at else w
+            for w in windows
+        ]
+    )
 
 
 def spent(windows: tuple[Window, ...]) -> list[tuple[str, float | None]]:

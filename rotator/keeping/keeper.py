@@ -14,7 +14,7 @@ from rotator.core.value import Value
 from rotator.errors import RotatorError
 from rotator.keeping.due import Due
 from rotator.keeping.ledger import Ledger
-from rotator.keeping.recovering import opened, restored
+from rotator.keeping.recovering import opened, outrunning, restored
 from rotator.store.file import ReadOnly, Store
 from rotator.store.reading import obstacle
 
@@ -77,6 +77,7 @@ class Keeper:
         self._obstacle: str | None = None
         self._refused = False
         self._inspected = -1
+        self._shown: Pool | None = None
         self._in_place = False
         self._probe()
 
@@ -215,14 +216,15 @@ class Keeper:
             left = store.leftovers()
             with self._lock:
                 self._put_back()
-                restored(lambda: self._adopt(snapshot, now), left, self._policy)
+                restored(lambda: self._adopt(snapshot, now), snapshot.raw, left, self._policy)
                 if self.document.newer:
                     raise ReadOnly(errno.EROFS, NEWER)
                 for leftover in left:
                     self._ledger.recover(leftover.raw)
-                taken = self._ledger.take()
+                document, pool = self._ledger.take()
                 self._due.begin()
-            written[:] = [encode(*taken)]
+            written[:] = [encode(document, outrunning(pool, self._shown))]
+            self._shown = written[0][1]
             return written[0][0].raw
 
         def keep(_snapshot: Snapshot) -> str | None:
@@ -240,6 +242,7 @@ class Keeper:
             return False
         with self._lock:
             self._ledger.settle(*written[0], now)
+            self._shown = None
             self._stamp = snapshot.stamp
             self._error, self._bad, self._obstacle, self._refused = None, None, None, False
             self._due.done(self._mono(), self._mono() - begun[0], self.pool.policy.write_share)

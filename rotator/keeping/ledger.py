@@ -7,6 +7,7 @@ also while they are on their way to the file.
 from __future__ import annotations
 
 from rotator.core.codec.decode import decode
+from rotator.core.lineage import builds_on, forked
 from rotator.core.pending import Pending, rebase
 from rotator.core.signals import Rotated
 from rotator.core.transitions import apply, replay, significant
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from rotator.core.codec.decode import Document
     from rotator.core.policy import Policy
     from rotator.core.signals import Signal
-    from rotator.core.state import Pool
+    from rotator.core.state import Account, Pool
 
 _TRIM_EVERY = 4096
 """Facts between two looks at how many are pending."""
@@ -110,7 +111,8 @@ class Ledger:
         if raw == self.document.raw:
             return False
         document, read = decode(raw, self._defaults)
-        self._base, self._pending, due = rebase(self._base, read, self._pending, self._read_at)
+        found = rebase(self._base, read, self._pending, self._read_at, lambda name: _sealed(document, read.index(name)))
+        self._base, self._pending, due = found
         self.document, self._read_at = document, now
         self._touched = self._touched or due
         self.generation += 1
@@ -120,21 +122,34 @@ class Ledger:
     def recover(self, raw: bytes) -> bool:
         """Of a document that never became the file, take the runtimes whose ``rev`` is higher; whether there were any.
 
-        Everything else in it is a person's, and theirs is what the file holds. Bytes that are no document hold nothing.
+        One that was written beside what the file holds is joined with it; one that was built on what a person has edited
+        since is not taken. Everything else in it is a person's, and theirs is what the file holds. Bytes that are no
+        document hold nothing.
         """
         try:
             document, found = decode(raw, self._defaults)
         except AccountsInvalid:
             return False
-        newer = [a for a in found if a.name in self._base and a.runtime.rev > self._base.account(a.name).runtime.rev]
-        if document.newer or not newer:
+        before = self._base
+        for account in () if document.newer else found:
+            if account.name in before and account.runtime.rev > before.account(account.name).runtime.rev:
+                self._recover(account)
+        if self._base is before:
             return False
-        for account in newer:
-            self._base = self._base.with_runtime(account.name, account.runtime)
         self._touched = True
         self.generation += 1
         self._stand()
         return True
+
+    def _recover(self, account: Account) -> None:
+        was, found = self._base.account(account.name).runtime, account.runtime
+        if builds_on(found, was) and not _sealed(self.document, self._base.index(account.name)):
+            return
+        if forked(was, found):
+            from rotator.core.joining import join  # as rebase does
+
+            found = join(was, found, self._base.policy)
+        self._base = self._base.with_runtime(account.name, found)
 
     def _stand(self) -> None:
         pool = self._base
@@ -172,3 +187,10 @@ class Ledger:
         self._pending, self._taken, self._stepped, self._touched = Pending(), None, {}, False
         self.pool = self._base
         self.generation += 1
+
+
+def _sealed(document: Document, index: int) -> bool:
+    """Whether rotator wrote that account's runtime as it stands; the one thing that needs its JSON once more."""
+    from rotator.core.codec.seal import is_sealed  # loads json
+
+    return is_sealed(document.account(index).get("runtime"))

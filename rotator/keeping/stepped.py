@@ -28,17 +28,29 @@ _OWN_OF_MODEL = ("last_429_at", "last_success_at", "updated_at")
 def is_ahead(runtime: Runtime, now: float) -> bool:
     """Whether anything that is known was learned later than ``now`` can be."""
     limit = now + TOLERATED_SECS
-    return _holder_ahead(runtime, _OWN, limit) or any(
-        _holder_ahead(state, _OWN_OF_MODEL, limit) for state in runtime.models.values()
-    )
+    if _holder_ahead(runtime, limit):
+        return True
+    if runtime.last_active_at > limit or runtime.blocked_at > limit or runtime.last_failure_at > limit:
+        return True
+    for state in runtime.models.values():
+        if state.last_429_at > limit or state.last_success_at > limit or state.updated_at > limit:
+            return True
+        if _holder_ahead(state, limit):
+            return True
+    return False
 
 
-def _holder_ahead(holder: Runtime | ModelState, own: tuple[str, ...], limit: float) -> bool:
-    return (
-        any(getattr(holder, key) > limit for key in (*_STAMPS, *own))
-        or any(cooldown.at > limit for cooldown in holder.cooldowns)
-        or any(max(window.updated_at, window.reset_updated_at) > limit for window in holder.windows)
-    )
+def _holder_ahead(holder: Runtime | ModelState, limit: float) -> bool:
+    """Asked before every fact, so written out rather than read from the names above."""
+    if holder.quota_left_at > limit or holder.released_at > limit or holder.held_at > limit:
+        return True
+    for cooldown in holder.cooldowns:
+        if cooldown.at > limit:
+            return True
+    for window in holder.windows:  # noqa: SIM110  a generator costs twice as much
+        if window.updated_at > limit or window.reset_updated_at > limit:
+            return True
+    return False
 
 
 def brought_back(runtime: Runtime, now: float) -> Runtime:

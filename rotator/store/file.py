@@ -85,8 +85,8 @@ class Store:
         """Replace the file by what ``rebase`` makes of it, durably, and return what it now holds.
 
         ``rebase`` may be called several times, each time with what is in the file then; None, or the same bytes, means
-        that there is nothing to write, and `leftovers.Restore` that what it was given is no document. What was replaced
-        becomes ``NAME.bak``. ``keep`` may name a suffix such as ``.v1.bak``: the bytes about to be replaced are then
+        that there is nothing to write, and `leftovers.Restore` that a leftover is to be the file and to go on from; torn
+        bytes are kept as ``NAME.torn`` then. Else what was replaced becomes ``NAME.bak``. ``keep`` may name a suffix such as ``.v1.bak``: the bytes about to be replaced are then
         written beside the file first, never over an existing one. What `leftovers` showed is removed at the end.
 
         Raises: AccountsMissing, AccountsDenied, AccountsUnreadable, AccountsInvalid as `read`; AccountsBusy when the
@@ -140,26 +140,26 @@ class Store:
     def _until_kept(self, target: str, rebase: Rebase, keep: Keep | None, deadline: float) -> Snapshot:
         snapshot = reading.read(target)
         for _ in range(ROUNDS):
-            suffix: str | None = TORN
-            backup: str | None = None
+            suffix: str | None = None
+            backup: str | None = target + BACKUP
+            restoring = None
             try:
                 raw = rebase(snapshot)
-            except leftovers.Restore as torn:
-                raw = torn.leftover.raw
+            except leftovers.Restore as restore:
+                restoring = restore.leftover
+                raw = restoring.raw
+                if restoring.restores:
+                    suffix, backup = TORN, None
             else:
                 if raw is None or raw == snapshot.raw:
                     return snapshot
-                suffix, backup = keep(snapshot) if keep else None, target + BACKUP
+                suffix = keep(snapshot) if keep else None
             try:
                 snapshot = self._write(target, snapshot.raw, raw, suffix, backup, deadline)
             except writing.Overtaken as overtaken:
                 snapshot = overtaken.now
-            except (errors.RotatorError, ReadOnly):
-                raise
-            except OSError as error:
-                raise self._refused(error) from None
             else:
-                if backup:
+                if restoring is None:
                     return snapshot
         raise errors.AccountsBusy(errno.EBUSY, f"{self.path} is rewritten by somebody all the time; try again later")
 
@@ -172,13 +172,18 @@ class Store:
             reading.refuse(target, error)
         if like.st_nlink == 0:
             raise ReadOnly(errno.EROFS, "the mounted file was replaced outside the container: restart the container")
-        aside = private.copy_aside(target, suffix, seen, like) if suffix else None
         try:
-            now = self._install(target, seen, raw, like, backup, deadline)
-        except BaseException as error:
-            if aside and (isinstance(error, writing.Overtaken) or _holds(target, seen)):
-                private.discard(aside)
+            aside = private.copy_aside(target, suffix, seen, like) if suffix else None
+            try:
+                now = self._install(target, seen, raw, like, backup, deadline)
+            except BaseException as error:
+                if aside and (isinstance(error, writing.Overtaken) or _holds(target, seen)):
+                    private.discard(aside)
+                raise
+        except (errors.RotatorError, ReadOnly):
             raise
+        except OSError as error:
+            raise self._refused(error) from None
         self.tightened |= bool(like.st_mode & private.OTHERS) and not reading.mode_bits(target) & private.OTHERS
         return now
 

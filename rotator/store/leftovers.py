@@ -11,35 +11,45 @@ import stat as modes
 from rotator.store.reading import MAX_BYTES, close, read_all
 
 DRAFT = "tmp"
+SWAP = "swap"
 OLD = "old"
 
 TORN_WITHIN_NS = 60 * 10**9
 """How much later than the copy of its old bytes a file can be torn by the write for which that copy was made. Our choice:
 that write takes milliseconds, and whoever breaks the file by hand does so later."""
 
+DISPLACED_WITHIN_NS = 60 * 10**9
+"""How much later an editor may still write into a save that a draft has displaced. Our choice: editors write at once."""
+
 _RANDOM_DIGITS = 8
 
 
 class Leftover:
-    """The bytes of one such file, whole or not; ``restores`` when they are what an interrupted write in place overwrote."""
+    """The bytes of one such file, whole or not.
 
-    __slots__ = ("path", "raw", "restores")
+    ``restores`` when they are what an interrupted write in place overwrote. ``later`` when they lay where a draft and the
+    file changed places, and were written after the file was, which nobody has touched since: the save of a person that a
+    draft displaced, whose writer died before it looked, or, with nothing of a person's in it, that draft.
+    """
 
-    def __init__(self, path: str, raw: bytes, *, restores: bool) -> None:
+    __slots__ = ("later", "path", "raw", "restores")
+
+    def __init__(self, path: str, raw: bytes, *, restores: bool, later: bool) -> None:
         self.path = path
         self.raw = raw
         self.restores = restores
+        self.later = later
 
     def __repr__(self) -> str:
-        return f"Leftover({self.path!r}, {len(self.raw)} bytes, restores={self.restores})"
+        return f"Leftover({self.path!r}, {len(self.raw)} bytes, restores={self.restores}, later={self.later})"
 
 
 class Restore(Exception):
-    """Raised by who computes the next bytes of a file: what it holds is no document, this leftover is what it was."""
+    """Raised by who computes the next bytes of a file: this leftover is what it should hold now, and what to go on from."""
 
     def __init__(self, leftover: Leftover) -> None:
         self.leftover = leftover
-        super().__init__("an interrupted write in place is undone")
+        super().__init__("an interrupted write is undone")
 
 
 def find(target: str) -> list[str]:
@@ -76,7 +86,7 @@ def offered(target: str) -> list[Leftover]:
 def _is_of_the_dead(entry: str, prefix: str) -> bool:
     process, _, rest = entry[len(prefix) :].partition(".")
     random, _, kind = rest.partition(".")
-    if kind not in (DRAFT, OLD) or len(random) != _RANDOM_DIGITS:
+    if kind not in (DRAFT, SWAP, OLD) or len(random) != _RANDOM_DIGITS:
         return False
     if not (process.isascii() and process.isdecimal()):
         return False
@@ -110,4 +120,6 @@ def _read(path: str, target: os.stat_result) -> tuple[int, Leftover] | None:
     finally:
         close(descriptor)
     restores = path.endswith(f".{OLD}") and target.st_mtime_ns <= status.st_mtime_ns + TORN_WITHIN_NS
-    return status.st_mtime_ns, Leftover(path, raw, restores=restores)
+    untouched = 0 <= status.st_ctime_ns - target.st_ctime_ns < DISPLACED_WITHIN_NS
+    later = path.endswith(f".{SWAP}") and untouched and target.st_mtime_ns < status.st_mtime_ns
+    return status.st_mtime_ns, Leftover(path, raw, restores=restores, later=later)

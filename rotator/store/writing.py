@@ -85,6 +85,9 @@ class Draft:
         the system cannot exchange. Raises: OSError, nothing done; Overtaken when somebody saved, and then what they
         saved is the file again, with ``raw`` as if it had never been there.
         """
+        beside = private.path_beside(self._target, leftovers.SWAP)
+        os.rename(self.path, beside)
+        self.path = beside  # what lies there may be a person's from here on
         if not swap(self.path, self._target):
             return None
         self._ours = False

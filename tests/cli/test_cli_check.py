@@ -38,6 +38,30 @@ def test_a_fault_within_runtime_is_a_warning(accounts, here):
     assert len(here("check", "--json").json["warnings"]) == 1
 
 
+def test_a_key_that_looks_like_a_slip_of_the_pen_is_a_warning(accounts, here):
+    accounts.write_text(
+        '{"version": 2,\n "policy": {"hysterisis": 0.2, "note": 1},\n "accounts": [{"id": "a", "refesh_token": "fake-a"}]}'
+    )
+    ran = here("check")
+    assert (ran.code, ran.err) == (0, "")
+    told = "is no key that rotator knows, so it has no effect; did you mean"
+    assert ran.out.splitlines() == [
+        f"accounts.json:2:27: warning: /policy/hysterisis {told} hysteresis?",
+        f"accounts.json:3:43: warning: /accounts/0/refesh_token {told} refresh_token?",
+        "accounts.json: valid, 1 account; 2 keys without effect",
+    ]
+    found = here("check", "--json").json
+    assert (found["valid"], [each["pointer"] for each in found["warnings"]]) == (
+        True,
+        ["/policy/hysterisis", "/accounts/0/refesh_token"],
+    )
+
+
+def test_a_key_of_a_newer_version_is_no_slip(accounts, here):
+    accounts.write_text('{"version": 3, "accounts": [], "policy": {"hysterisis": 0.2}}')
+    assert len(here("check").out.splitlines()) == 1
+
+
 def test_a_newer_version_is_valid_and_said_to_be_newer(accounts, here):
     accounts.write_text('{"version": 3, "accounts": []}')
     ran = here("check")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -35,3 +36,26 @@ def test_output_is_utf_8_in_any_locale(home, rotator):
     for locale in ("C", "POSIX"):
         ran = rotator("next", "-m", "g", "--peek", LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
         assert (ran.code, ran.out) == (0, "zoë\n")
+
+
+HIDDEN = ["a\xa0b", "a\u200bb", "\U0001f469\u200d\U0001f4bb", "a\u202eb", "\ufeffa", "a\u3000b"]
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_the_name_that_next_prints_is_one_that_report_knows(accounts, here, name):
+    accounts.write_text(json.dumps({"accounts": [{"id": name, "api_key": "fake-a"}]}))
+    printed = here("next", "-m", "g").out.removesuffix("\n")
+    assert printed == name
+    assert here("report", printed, "-m", "g", "--status", "200").code == 0
+
+
+@pytest.mark.parametrize(("name", "shown"), [("a\xa0\u200db", "a\xa0\u200db"), ("a\u202eb\u2066", "a\\u202eb\\u2066")])
+def test_a_terminal_gets_a_name_without_what_turns_its_direction(accounts, name, shown):
+    accounts.write_text(json.dumps({"accounts": [{"id": name, "api_key": "fake-a"}]}))
+    reading, writing = os.openpty()
+    try:
+        subprocess.run([*PROGRAM, "next", "-m", "g", "--peek"], stdout=writing, check=True)
+        assert os.read(reading, 1000).decode() == f"{shown}\r\n"
+    finally:
+        os.close(reading)
+        os.close(writing)

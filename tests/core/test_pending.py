@@ -183,6 +183,69 @@ def test_facts_about_an_account_that_was_removed_go_with_it_and_a_new_one_is_tak
     assert (list(pending), due, read) == ([], False, pool_of("b", "c"))
 
 
+def _bearing(pool, rev, seal, over=""):
+    runtime = pool.account("a").runtime
+    return pool.with_runtime("a", runtime.replace(rev=rev, seal=seal, sealed_over=over))
+
+
+OURS = _bearing(told(KNOWN, EARLY), 6, "00000006", "00000005 00000004")
+THEIRS = told(KNOWN, RateLimited("a", "m-2", T0 + 3, 600.0))
+
+
+@pytest.mark.parametrize(
+    ("rev", "seal", "over", "outcome"),
+    [
+        (6, "bbbbbbb6", "00000005 00000004", "both"),
+        (7, "bbbbbbb7", "bbbbbbb6 00000005", "both"),
+        (5, "bbbbbbb5", "00000004", "both"),
+        (7, "bbbbbbb7", "00000006 00000005", "theirs"),
+        (8, "bbbbbbb8", "bbbbbbb7", "theirs"),
+        (7, "bbbbbbb7", "", "theirs"),
+        (5, "00000005", "00000004", "ours"),
+        (3, "bbbbbbb3", "", "ours"),
+        (6, "00000006", "00000005", "theirs"),
+        (6, "", "", "theirs"),
+    ],
+    ids=[
+        "written beside it",
+        "written twice beside it",
+        "written beside an older one",
+        "built on it",
+        "further ahead than the line tells",
+        "of no line",
+        "what it was built on",
+        "further behind than the line tells",
+        "an edit, with the seal that it had",
+        "an edit, without a seal",
+    ],
+)
+def test_what_another_process_wrote_without_sight_of_ours_is_joined_with_it(rev, seal, over, outcome):
+    asked = []
+    read, _, due = rebase(OURS, _bearing(THEIRS, rev, seal, over), [], READ_AT, lambda name: asked.append(name) or True)
+    known = set(read.account("a").runtime.models)
+    assert known == {"ours": {M}, "theirs": {M, "m-2"}, "both": {M, "m-2"}}[outcome]
+    limited = [c.at for c in read.account("a").runtime.models[M].cooldowns]
+    assert (EARLY.at in limited) is (outcome != "theirs")
+    assert asked == (["a"] if outcome == "both" else [])
+    assert due is not (outcome == "theirs" and rev > 6)
+
+
+@pytest.mark.parametrize(("rev", "outcome"), [(3, "ours"), (5, "both"), (6, "theirs"), (7, "theirs")])
+def test_what_was_written_beside_it_and_edited_since_is_a_persons_and_goes_by_rev_unless_both_can_stand(rev, outcome):
+    edited = THEIRS.with_runtime("a", THEIRS.account("a").runtime.replace(held=True))
+    edited = _bearing(edited, rev, f"bbbbbbb{rev}", "00000004 00000003")
+    runtime = rebase(OURS, edited, [], READ_AT, lambda _: False)[0].account("a").runtime
+    assert runtime.held is (outcome != "ours")
+    assert ("m-2" in runtime.models) is (outcome != "ours")
+    assert (EARLY.at in [c.at for c in runtime.models[M].cooldowns]) is (outcome != "theirs")
+
+
+def test_a_file_that_lost_nothing_but_its_seal_costs_no_pending_fact():
+    read, pending, due = rebase(OURS, _bearing(OURS, 6, ""), [EARLY, LATE], READ_AT)
+    assert (list(pending), due) == ([EARLY, LATE], False)
+    assert read.account("a").runtime.seal == ""
+
+
 @settings(max_examples=100)
 @given(pools(), pools(), st.lists(st.integers(0, 3), min_size=6, max_size=6), st.lists(signals, max_size=5))
 def test_every_account_is_either_as_known_or_as_read_and_never_loses_its_rev(known, read, revs, facts):

@@ -24,7 +24,7 @@ NEW = b'{"accounts": []}'
 
 CALLS = [
     *("open", "close", "stat", "fstat", "lstat", "listdir", "urandom", "pread", "pwrite", "fchmod", "fchown"),
-    *("ftruncate", "fsync", "swap", "replace", "unlink", "listxattr", "kill", "flock"),
+    *("ftruncate", "fsync", "rename", "swap", "replace", "unlink", "listxattr", "kill", "flock"),
 ]
 ERRNOS = [
     *(errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENOMEM, errno.EACCES, errno.EPERM),
@@ -206,6 +206,27 @@ def test_a_dead_disk_that_takes_the_old_bytes_is_not_called_whole_and_the_copy_o
         Store(accounts).exchange(lambda _: b"{}", keep=lambda _: ".v1.bak")
     assert accounts.read_bytes() != before
     assert accounts.with_name("accounts.json.v1.bak").read_bytes() == before
+    assert [left.raw for left in Store(accounts).leftovers() if left.restores] == [before]
+
+
+def test_a_descriptor_whose_sync_failed_is_never_synced_again(accounts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second fsync of it may report success for bytes that are gone."""
+    os.link(accounts, accounts.with_name("twin"))
+    before = accounts.read_bytes()
+    synced: list[int] = []
+
+    def fail_once(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == accounts.stat().st_ino:
+            synced.append(descriptor)
+            if len(synced) == 1:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail_once)
+    with pytest.raises(errors.MachineError):
+        Store(accounts).exchange(lambda _: NEW)
+    assert accounts.read_bytes() == before
+    failed, again = synced
+    assert failed != again
 
 
 @pytest.mark.parametrize("swapped", [False, True])

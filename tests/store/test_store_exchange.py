@@ -267,6 +267,12 @@ def test_a_short_write_never_installs_a_truncated_file(
     with pytest.raises(errors.MachineError):
         replace(Store(accounts))
     monkeypatch.undo()
+    pwrite = os.pwrite
+    lies = [1]
+    monkeypatch.setattr(os, "pwrite", lambda *arguments: lies.pop() if lies else pwrite(*arguments))
+    with pytest.raises(errors.MachineError):
+        replace(Store(accounts))
+    monkeypatch.undo()
     assert accounts.read_bytes() == before
     assert leftovers(accounts) == []
     assert replace(Store(accounts)).raw == NEW
@@ -299,11 +305,14 @@ def test_everything_is_on_the_disk_before_what_relies_on_it(
     Store(accounts).exchange(lambda _: NEW, keep=lambda _: ".v1.bak")
     aside = ["file", "folder"]
     draft = ["file"]
-    assert order == {
-        "exchanged": [*aside, *draft, "swap", "folder", "rename"],
-        "renamed": [*aside, *draft, *aside, "rename", "folder", "rename"],
-        "in_place": [*aside, *aside, "overwrite", "file", "rename"],
-    }[way]
+    assert (
+        order
+        == {
+            "exchanged": [*aside, *draft, "swap", "folder", "rename"],
+            "renamed": [*aside, *draft, *aside, "rename", "folder", "rename"],
+            "in_place": [*aside, *aside, "overwrite", "file", "rename"],
+        }[way]
+    )
 
 
 def test_a_hard_link_keeps_showing_the_same_file(accounts: Path) -> None:

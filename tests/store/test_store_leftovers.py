@@ -13,6 +13,7 @@ from rotator import errors
 from rotator.store import reading
 from rotator.store.file import Store
 from rotator.store.leftovers import TORN_WITHIN_NS, Restore
+from rotator.store.swap import swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,9 +78,7 @@ def test_a_draft_from_an_earlier_life_of_our_own_number_is_a_leftover(accounts: 
     assert leftovers(accounts) == []
 
 
-def test_what_may_be_somebody_elses_is_neither_shown_nor_removed(
-    accounts: Path, dead: int, leftovers: Beside
-) -> None:
+def test_what_may_be_somebody_elses_is_neither_shown_nor_removed(accounts: Path, dead: int, leftovers: Beside) -> None:
     stays = [
         f".accounts.json.{os.getppid()}.01234567.tmp",
         ".accounts.json.0.01234567.tmp",
@@ -153,3 +152,20 @@ def test_a_torn_file_is_restored_and_rebased_and_its_torn_bytes_are_kept(
     assert leftovers(accounts) == ["accounts.json.torn", *(["twin"] if linked else [])]
     assert accounts.with_name("accounts.json.torn").read_bytes() == b'{"acc'
     assert accounts.with_name("accounts.json.bak").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("case", "later"),
+    [("saved and displaced", True), ("the old bytes", False), ("touched since", False), ("not yet about to", False)],
+)
+def test_a_save_that_was_displaced_is_told_from_other_leftovers(
+    case: str, later: bool, accounts: Path, dead: int
+) -> None:
+    draft = leave(accounts, dead, kind="tmp" if case == "not yet about to" else "swap")
+    if case != "the old bytes":
+        os.utime(draft, ns=(0, 0))
+    swap(str(draft), str(accounts))
+    if case == "touched since":
+        while accounts.stat().st_ctime_ns <= draft.stat().st_ctime_ns:  # the clock of a file system has coarse ticks
+            accounts.chmod(0o644)
+    assert [leftover.later for leftover in Store(accounts).leftovers()] == [later]

@@ -77,6 +77,11 @@ def test_a_save_just_before_the_exchange_is_taken_as_the_files_content(
     save: Save, accounts: Path, leftovers: Beside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "swap", Moment(swap, lambda: save(accounts, EDIT), before=True))
+    shown_while_syncing = []
+    sync = private.sync_folder
+    monkeypatch.setattr(
+        private, "sync_folder", lambda path: shown_while_syncing.append(accounts.read_bytes()) or sync(path)
+    )
     seen = []
 
     def rebase(now: Snapshot) -> bytes:
@@ -86,6 +91,7 @@ def test_a_save_just_before_the_exchange_is_taken_as_the_files_content(
     old = accounts.read_bytes()
     assert Store(accounts).exchange(rebase).raw == accounts.read_bytes() == EDIT + OURS
     assert seen == [old, EDIT]
+    assert shown_while_syncing == [EDIT, EDIT + OURS], "it is out of sight for no longer than two renames take"
     assert accounts.with_name("accounts.json.bak").read_bytes() == EDIT
     assert leftovers(accounts) == []
 

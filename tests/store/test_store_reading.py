@@ -209,7 +209,19 @@ def test_a_file_of_another_user_is_an_obstacle(owned: Path, as_nobody: Run) -> N
 
 
 def test_reading_loads_nothing_that_is_slow_to_load() -> None:
-    heavy = ["typing", "dataclasses", "enum", "re", "pathlib", "functools", "contextlib", "json", "logging", "filelock"]
+    heavy = [
+        "typing",
+        "dataclasses",
+        "enum",
+        "re",
+        "pathlib",
+        "functools",
+        "contextlib",
+        "json",
+        "logging",
+        "filelock",
+        "ctypes",
+    ]
     code = f"import rotator.store.file, sys; print(sorted(set({heavy}) & set(sys.modules)))"
     command = [sys.executable, "-S", "-c", code]
     root = Path(reading.__file__).parents[2]

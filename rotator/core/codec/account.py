@@ -30,8 +30,12 @@ def _is_text(value: Any) -> bool:
 
 
 def is_name(value: Any) -> bool:
-    """Whether a value can be an account's name: a text, not empty, without control characters."""
-    return _is_text(value) and not any(character < " " or character == "\x7f" for character in value)
+    """Whether a value can be an account's name: a text, not empty, one line, without control characters (C0, DEL, C1)."""
+    return _is_text(value) and (value.isprintable() or not any(map(_is_control, value)))
+
+
+def _is_control(character: str) -> bool:
+    return character < " " or "\x7f" <= character <= "\x9f" or character in "\u2028\u2029"
 
 
 def _is_credential(value: Any) -> bool:

@@ -14,19 +14,18 @@ from rotator.core.codec.account import fingerprint
 from rotator.core.codec.decode import VERSION, Document
 from rotator.core.codec.rewrite import encode_runtime
 from rotator.core.codec.scan import members
+from rotator.core.codec.seal import within_json
+from rotator.core.lineage import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from rotator.core.policy import Policy
-    from rotator.core.state import Account, Pool
+    from rotator.core.state import Account, Pool, Runtime
 
 _NESTED = ("windows", "models", "sessions")
 """Parts of a runtime that get a line for each member; everything else stands on one line."""
-
-_INFINITE = float("inf")
-_BEYOND = 10**400
 
 
 def changed(document: Document, pool: Pool) -> bool:
@@ -48,22 +47,22 @@ def encode(document: Document, pool: Pool) -> tuple[Document, Pool]:
     if not changed(document, pool):
         return document, pool
     raw = document.raw
-    newline = "\r\n" if b"\r\n" in raw else "\n"
+    newline = "\r\n" if b"\r" in raw and b"\r\n" in raw else "\n"  # one letter is found forty times as fast as two
     pieces: list[tuple[int, int, bytes]] = []
     runtimes = list(document.runtimes)
     for index, account in enumerate(pool):
         if account.runtime is not document.runtimes[index]:
-            pool = pool.with_runtime(account.name, account.runtime.replace(rev=account.runtime.rev + 1))
-            written = pool.at(index)
-            runtimes[index] = written.runtime
-            pieces.append(_account_piece(document, index, written, pool.policy, newline))
+            piece, runtimes[index] = _account_piece(document, index, account, pool.policy, newline)
+            pieces.append(piece)
+            pool = pool.with_runtime(account.name, runtimes[index])
     pieces += _top_level_pieces(document, pool)
     return _spliced(document, pool, pieces, runtimes), pool
 
 
 def _account_piece(
     document: Document, index: int, account: Account, policy: Policy, newline: str
-) -> tuple[int, int, bytes]:
+) -> tuple[tuple[int, int, bytes], Runtime]:
+    """The bytes of an account's next state as a replacement, and that state: one ``rev`` higher, and sealed."""
     start, end = document.spans[index]
     text = document.raw[start:end].decode()
     found, _ = members(text, 0)
@@ -73,7 +72,9 @@ def _account_piece(
     learned_with = fingerprint({member.key: value for member, value in found}) if blocked else None
     if index in document.unreadable:
         old = None
-    value = encode_runtime(account, policy, old, document.runtimes[index], learned_with)
+    runtime = runtime.replace(rev=runtime.rev + 1, sealed_over=line(runtime))
+    value = encode_runtime(account.replace(runtime=runtime), policy, old, document.runtimes[index], learned_with)
+    runtime = runtime.replace(seal=value["seal"])
     before = text[1 : found[0][0].key_at]
     indent = before.rpartition("\n")[2] if "\n" in before else None
     outer = text.rpartition("\n")[2][:-1]
@@ -81,10 +82,10 @@ def _account_piece(
     body = _runtime_text(value, indent, unit or "  ", newline)
     for member, _ in found:
         if member.key == "runtime":
-            return _piece(text, start, member.start, member.end, body)
+            return _piece(text, start, member.start, member.end, body), runtime
     last = found[-1][0].end
     gap = f",{newline}{indent}" if indent is not None else ", "
-    return _piece(text, start, last, last, f'{gap}"runtime": {body}')
+    return _piece(text, start, last, last, f'{gap}"runtime": {body}'), runtime
 
 
 def _piece(text: str, offset: int, start: int, end: int, body: str) -> tuple[int, int, bytes]:
@@ -96,20 +97,11 @@ def _piece(text: str, offset: int, start: int, end: int, body: str) -> tuple[int
 _readable = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
-def _within_json(value: Any) -> Any:
-    """The value with 1e400, which reads as infinity and which JSON can say only in digits, as a whole number."""
-    if type(value) is float and value in (_INFINITE, -_INFINITE):
-        return _BEYOND if value > 0 else -_BEYOND
-    if type(value) is dict:
-        return {key: _within_json(part) for key, part in value.items()}
-    return [_within_json(part) for part in value] if type(value) is list else value
-
-
 def _line(value: Any) -> str:
     try:
         text = _readable(value)
     except ValueError:
-        value = _within_json(value)
+        value = within_json(value)
         text = _readable(value)
     try:
         text.encode()
@@ -184,7 +176,9 @@ def _spliced(document: Document, pool: Pool, pieces: list[tuple[int, int, bytes]
     def moved_end(offset: int) -> int:  # what is inserted behind a part is not in it
         return offset + shifts[bisect_left(starts, offset)]
 
-    spans = [(moved(start), moved_end(end)) for start, end in document.spans]
+    before = bisect_right(document.spans, starts[0], key=lambda span: span[1])
+    spans = document.spans[:before]
+    spans += [(moved(start), moved_end(end)) for start, end in document.spans[before:]]
     own = {key: (moved(start), moved_end(end)) for key, (start, end) in document.members.items()}
     last = moved(document.last)
     if pool.active is not None and "active" not in own and pool.active != document.active:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**63
 _LATEST = tidy(_LARGEST)
+_REV_MAX = 2**62
 _RFC3339_Z = 20
 """Characters of the shortest time in UTC, which is how nearly all of them are written."""
 
@@ -75,6 +76,12 @@ def as_whole(value: Any) -> int:
     return value
 
 
+def as_rev(value: Any) -> int:
+    """A whole number; one that no counting of writes could reach says nothing, or the next write could not be read."""
+    rev = as_whole(value)
+    return rev if rev < _REV_MAX else 0
+
+
 def as_tokens(value: Any) -> int | None:
     """A number of tokens; 0 says nothing."""
     return as_whole(value) or None
@@ -113,6 +120,7 @@ _KINDS: dict[Callable[[Any], Any], Callable[[Any], Any]] = {
     as_fraction: number_json,
     as_secs: number_json,
     as_whole: _same,
+    as_rev: _same,
     as_tokens: _same,
     as_flag: _same,
     as_text: _same,
@@ -145,7 +153,7 @@ MODEL = {
     "updated_at": as_time,
 }
 RUNTIME = {
-    "rev": as_whole,
+    "rev": as_rev,
     "last_active_at": as_time,
     "banned": as_flag,
     "restricted": as_flag,
@@ -161,6 +169,8 @@ RUNTIME = {
     "consecutive_failures": as_whole,
     "last_failure_at": as_time,
     "quota_left_at": as_time,
+    "seal": as_text,
+    "sealed_over": as_text,
 }
 _KNOWN_AT_ZERO = frozenset(
     {"remaining_fraction", "confidence", "length_secs", "reset_time", "held_until"}

@@ -156,7 +156,9 @@ def _letters(value: Any) -> str:
 
 def _learned(runtime: Any) -> str:
     """A runtime without its ``rev``, comparable; one that is absent knows as much as an empty one."""
-    return _letters({k: v for k, v in runtime.items() if k != "rev"} if isinstance(runtime, dict) else runtime)
+    if isinstance(runtime, dict) and type(runtime.get("rev")) in (int, float):
+        return _letters({key: value for key, value in runtime.items() if key != "rev"})
+    return _letters(runtime)
 
 
 def _rev(runtime: Any) -> int:

@@ -13,6 +13,7 @@ from rotator.core.codec.kinds import (
     lay,
     number_json,
 )
+from rotator.core.codec.seal import seal_of
 from rotator.core.instants import rfc3339
 from rotator.core.state import NEVER
 
@@ -91,11 +92,12 @@ def encode_runtime(account: Account, policy: Policy, old: Any, held: Runtime, cr
     Parts that are the same objects in both are taken over as they are; an ``old`` that is no object counts as nothing.
 
     ``credential`` is the fingerprint of the credential that a hard state was learned with, so that a new credential
-    ends it even when no process was there to see the change; None when there is no hard state.
+    ends it even when no process was there to see the change; None when there is no hard state. ``seal`` is made anew.
     """
     runtime = account.runtime
-    into = {"rev": runtime.rev, **_over(old)}
+    into = _over(old)
     lay(RUNTIME, runtime, into)
+    into.pop("seal", None)
     into["rev"] = runtime.rev
     _put(into, "blocked_credential", credential)
     _put_cooldowns(into, runtime.cooldowns)
@@ -114,7 +116,7 @@ def encode_runtime(account: Account, policy: Policy, old: Any, held: Runtime, cr
         knew = held.models
         models = {m: _model_json(state, was.get(m), knew.get(m)) for m, state in runtime.models.items()}
         _put(into, "models", models)
-    return into
+    return {"rev": runtime.rev, "seal": seal_of(into), **into}
 
 
 def _availability_json(seen: Availability, old: Any) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from rotator.core.codec.decode import VERSION, Document, decode
 from rotator.core.codec.encode import changed, encode
-from rotator.core.codec.scan import members
+from rotator.core.codec.scan import members, text_of, value_at
+from rotator.core.codec.seal import is_sealed
+from rotator.core.lineage import line
 from rotator.core.state import Pool, Runtime
 from tests.strategies import PLAIN, as_bytes, documents, files, quick, runtime_values
 
@@ -74,7 +76,56 @@ def test_rev_rises_by_one_for_what_changed_and_for_nothing_else(case: tuple[byte
     for old, new, now in zip(before, pool, kept, strict=True):
         changed_here = old.runtime is not new.runtime
         assert now.runtime.rev == old.runtime.rev + changed_here
-        assert now.runtime.replace(rev=0) == new.runtime.replace(rev=0)
+        assert _unsealed(now.runtime).replace(rev=0) == _unsealed(new.runtime).replace(rev=0)
+
+
+def _unsealed(runtime: Runtime) -> Runtime:
+    return runtime.replace(seal="", sealed_over="")
+
+
+def _runtimes(raw: bytes) -> list[Any]:
+    return [account.get("runtime") for account in _read(raw)["accounts"]]
+
+
+def _read(raw: bytes) -> Any:
+    text, _ = text_of(raw)
+    return value_at(text, text.index("{"))[0]
+
+
+@quick
+@given(learned())
+def test_what_is_written_bears_a_seal_that_is_right_and_names_what_it_was_built_on(
+    case: tuple[bytes, Document, Pool, Pool],
+) -> None:
+    _, document, before, pool = case
+    written, kept = encode(document, pool)
+    for old, new, now, found in zip(before, pool, kept, _runtimes(written.raw), strict=True):
+        if old.runtime is not new.runtime:
+            assert is_sealed(found)
+            assert found["seal"] == now.runtime.seal
+            assert now.runtime.sealed_over == line(new.runtime)
+
+
+@quick
+@given(learned(), st.data())
+def test_a_seal_survives_an_editor_that_formats_and_no_edit_of_what_it_covers(
+    case: tuple[bytes, Document, Pool, Pool], data: st.DataObject
+) -> None:
+    _, document, before, pool = case
+    assume(any(old.runtime is not new.runtime for old, new in zip(before, pool, strict=True)))
+    written = encode(document, pool)[0].raw
+    sealed = [found for found in _runtimes(written) if is_sealed(found)]
+    anew = dict(reversed(json.loads(json.dumps(sealed[0], indent=7)).items()))
+    assert is_sealed(anew)
+    key = data.draw(st.sampled_from(sorted(anew)))
+    del anew[key]
+    assert not is_sealed(anew)
+    assert not is_sealed({**sealed[0], "held_until": "2027-11-20T10:00:00Z", key: "edited"})
+
+
+@pytest.mark.parametrize("runtime", [None, [], {}, {"rev": 4}, {"seal": None}, {"rev": 4, "seal": 5}, {"seal": ""}])
+def test_what_rotator_did_not_write_bears_no_right_seal(runtime: Any) -> None:
+    assert not is_sealed(runtime)
 
 
 @quick
@@ -224,22 +275,22 @@ def test_new_lines_follow_the_line_ends_of_the_file(case: tuple[bytes, Document,
             b'{\n  "accounts": [\n    {"email": "a", "refresh_token": "fake-a"}\n  ]\n}\n',
             (
                 b'{\n  "version": 2,\n  "accounts": [\n    {"email": "a", "refresh_token": "fake-a", '
-                b'"runtime": {"rev": 1, "consecutive_401": 1}}\n  ]\n}\n'
+                b'"runtime": {"rev": 1, "seal": "74e95826", "consecutive_401": 1}}\n  ]\n}\n'
             ),
         ),
         (
             b'{"accounts":[{"email":"a"}]}',
-            b'{"version": 2, "accounts":[{"email":"a", "runtime": {"rev": 1, "consecutive_401": 1}}]}',
+            b'{"version": 2, "accounts":[{"email":"a", "runtime": {"rev": 1, "seal": "74e95826", "consecutive_401": 1}}]}',
         ),
         (
             b'{"version":1,"accounts":[{"email":"a"}]}',
-            b'{"version":2,"accounts":[{"email":"a", "runtime": {"rev": 1, "consecutive_401": 1}}]}',
+            b'{"version":2,"accounts":[{"email":"a", "runtime": {"rev": 1, "seal": "74e95826", "consecutive_401": 1}}]}',
         ),
         (
             b'\xef\xbb\xbf{\r\n\t"accounts": [\r\n\t\t{\r\n\t\t\t"email": "a"\r\n\t\t}\r\n\t]\r\n}',
             (
                 b'\xef\xbb\xbf{\r\n\t"version": 2,\r\n\t"accounts": [\r\n\t\t{\r\n\t\t\t"email": "a",\r\n\t\t\t"runtime": '
-                b'{\r\n\t\t\t\t"rev": 1,\r\n\t\t\t\t"consecutive_401": 1\r\n\t\t\t}\r\n\t\t}\r\n\t]\r\n}'
+                b'{\r\n\t\t\t\t"rev": 1,\r\n\t\t\t\t"seal": "74e95826",\r\n\t\t\t\t"consecutive_401": 1\r\n\t\t\t}\r\n\t\t}\r\n\t]\r\n}'
             ),
         ),
     ],

@@ -166,6 +166,17 @@ def test_each_key_of_an_account_has_one_rule_in_schema_and_decoder(key: str) -> 
         _agree({"version": 2, "accounts": [{"id": "a", "email": "b", key: odd}]})
 
 
+_REFUSED_IN_NAMES = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_a_name_holds_no_control_and_no_line_break_in_schema_and_decoder(key: str) -> None:
+    for code in [*range(0x100), 0x200B, 0x200D, 0x2027, 0x2028, 0x2029, 0x202A, 0x202E, 0xFEFF]:
+        document = {"version": 2, "accounts": [{key: f"a{chr(code)}b"}]}
+        _agree(document)
+        assert _is_refused(as_bytes(document, PLAIN)) == (code in _REFUSED_IN_NAMES), hex(code)
+
+
 @pytest.mark.parametrize("key", Policy.__match_args__)
 def test_each_policy_field_has_one_range_in_schema_and_decoder(key: str) -> None:
     low, high = RANGES.get(key, (0.0, RANGE_MAX))

@@ -158,6 +158,7 @@ A = {"id": "a", "refresh_token": "fake-1", "note": 1.50}
 CHANGES_OF_A_PERSON = [
     _file({**A, "note": 2}),
     _file({**A, "note": "1.5"}),
+    _file(A).replace(b"1.5", b"1.50"),
     _file({**A, "priority": 1}),
     _file({"refresh_token": "fake-1", "id": "a", "note": 1.50}),
     _file({**A, "refresh_token": {"env": "A"}}),

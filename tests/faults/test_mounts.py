@@ -56,7 +56,7 @@ def fails(error, store, raw=NEW):
     raise AssertionError("written: " + store.mode)
 
 def left():
-    return sorted(set(os.listdir(folder)) - {".accounts.json.lock"})
+    return sorted(set(os.listdir(folder)) - {".accounts.json.lock", "accounts.json.bak"})
 """
 
 CASES = {
