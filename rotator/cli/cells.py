@@ -6,8 +6,7 @@ Refuses: layout and colour (``screen``), deciding. Whatever came from the file i
 from __future__ import annotations
 
 from rotator.cli.voice import in_zone, printable
-from rotator.core.explain import duration, percent
-from rotator.core.scorer import remaining
+from rotator.core.explain import binding, duration, percent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 _DAY_SECS = 86400.0
 _YEAR_SECS = 360 * _DAY_SECS
 """From here on a date without its year could mean two; a little less than a year."""
+_IN_TURN = ("round_robin", "chain")
+"""Reasons of a choice that no score made."""
+_SOURCES = {"default": "guessed wait"}
 _DEFAULT_WINDOW = "default"
 """The name a window has when its provider gave none: nothing to tell."""
 
@@ -64,18 +66,11 @@ class Zone:
         return f"in {duration(instant - self.now)}"
 
 
-def binding(account: Account, model: str, now: float) -> tuple[float | None, Window | None]:
-    """What is left, 0..1, and the window that says so, the one that resets last when several do; None when unknown."""
-    left = remaining(account, model, now)
-    tightest = [
-        w for w in _windows(account, model) if w.left() == left and (w.reset_time is None or w.reset_time > now)
-    ]
-    return left, max(tightest, key=lambda w: w.reset_time or 0.0, default=None)
-
-
 def why(candidate: Candidate, chosen: Candidate | None) -> str:
-    """Why it was or was not chosen: ``best score``, or ``lower tier: emergency``."""
+    """Why it was or was not chosen: ``best score``, ``not its turn``, or ``lower tier: emergency``."""
     reason = (candidate.selection_reason or "").replace("_", " ")
+    if reason == "lower score" and chosen is not None and chosen.selection_reason in _IN_TURN:
+        return "not its turn"
     if candidate.selection_reason != "lower_tier" or chosen is None:
         return reason
     (emergency, priority, reserve), best = candidate.tier, chosen.tier
@@ -92,17 +87,24 @@ def known(account: Account, model: str, zone: Zone, *, active: bool) -> list[str
     parts = ["in use"] if active else []
     if runtime.blocked_reason:
         parts.append(printable(runtime.blocked_reason))
-    blocks = [each[0] for each in (runtime.cooldowns, state.cooldowns) if each]
-    parts += [f"cooldown from {printable(block.source)}" for block in blocks if block.until > zone.now]
+    counts = {
+        "401": runtime.consecutive_401,
+        "403": runtime.consecutive_403,
+        "5xx": runtime.consecutive_failures,
+        "429": state.consecutive_429,
+    }
+    parts += [f"{status} × {count}" for status, count in counts.items() if count]  # noqa: RUF001  for people
+    blocks = [each[0] for each in (runtime.cooldowns, state.cooldowns) if each and each[0].until > zone.now]
+    sources = dict.fromkeys(block.source for block in blocks)
+    parts += [_SOURCES.get(source) or f"cooldown from {printable(source)}" for source in sources]
     probe = runtime.availability
     if probe is not None and not probe.ok and probe.reason:
         parts.append(f"probe failed: {printable(probe.reason)}")
-    if state.consecutive_429:
-        parts.append(f"429 × {state.consecutive_429}")  # noqa: RUF001  for people
     if state.last_success_at:
         parts.append(f"last success {duration(zone.now - state.last_success_at)} ago")
     tightest = binding(account, model, zone.now)[1]
-    return parts + [_window(w, zone) for w in _windows(account, model) if w is not tightest and w.left() is not None]
+    windows = runtime.windows + state.windows
+    return parts + [_window(w, zone) for w in windows if w is not tightest and w.left() is not None]
 
 
 def window_name(window: Window | None) -> str:
@@ -115,7 +117,3 @@ def _window(window: Window, zone: Zone) -> str:
     if reset is not None and reset <= zone.now:
         return f"{name} was reset"
     return f"{name} {percent(window.left() or 0.0)} left" + (f" until {zone.time(reset)}" if reset else "")
-
-
-def _windows(account: Account, model: str) -> tuple[Window, ...]:
-    return account.runtime.windows + account.state(model).windows

@@ -1,6 +1,8 @@
-"""``check``: every fault of the file with its place. Refuses: mending, and showing a value of the file."""
+"""``check``: every fault of the file with its place, and the schema it is checked by. Refuses: mending, and showing a value of the file."""
 
 from __future__ import annotations
+
+import json
 
 import click
 
@@ -11,6 +13,7 @@ from rotator.cli.spelling import findings
 from rotator.cli.voice import printable, say, say_json
 from rotator.core.codec.decode import VERSION, decode
 from rotator.core.codec.faults import runtime_faults_of
+from rotator.core.codec.faults import schema as accounts_schema
 from rotator.core.status import SCHEMA_VERSION
 from rotator.errors import AccountsInvalid, Fault
 from rotator.store.reading import read
@@ -28,18 +31,27 @@ if TYPE_CHECKING:
 Examples:
   rotator check
   rotator --accounts pool.json check --json
+  rotator check --schema > accounts.schema.json    # then "$schema": "./accounts.schema.json"
 
 \b
 Exit codes:
-  0    valid; faults within a runtime are warnings, that runtime counts as missing;
-       so are keys that look misspelt
+  0    valid, perhaps with warnings: a fault within a runtime, which then counts as missing;
+       a misspelt key, a provider that is not known, names that look alike
   78   not valid; nothing else will use the file until it is mended
   66, 74, 77   no file, I/O, permission""",
 )
 @json_option()
+@click.option("--schema", is_flag=True, help="Print the JSON Schema instead: every key, its meaning and its range.")
 @click.pass_context
-def command(ctx: click.Context, *, as_json: bool) -> int:
-    """Validate accounts.json. Each fault is a line `path:line:column: place rule; remedy`, none shows a value of the file."""
+def command(ctx: click.Context, *, as_json: bool, schema: bool) -> int:
+    """Validate accounts.json. Each fault is a line `path:line:column: place rule; remedy`, none shows a value of the file.
+
+    The keys of an account and of `policy` are described in the JSON Schema that --schema prints. An editor that finds
+    it under "$schema" completes and explains them.
+    """
+    if schema:
+        say(json.dumps(accounts_schema(), indent=2, ensure_ascii=False))
+        return OK
     path = path_of(ctx.obj)
     raw = b""
     faults: tuple[Fault, ...] = ()
@@ -86,7 +98,7 @@ def _newer(version: int | None) -> str:
 
 
 def _remarks(slips: int, within: int) -> str:
-    told = f"; {_count(slips, 'key')} without effect" if slips else ""
+    told = f"; {_count(slips, 'warning')}" if slips else ""
     if within:
         told += f"; {_count(within, 'fault')} within runtime, which do no harm but that it counts as missing"
     return told

@@ -60,7 +60,7 @@ class Opened:
         # not close(), which would flush again and, behind a lock that is held, wait once more: there is no thread to stop
         try:
             self.durable = self._rotator.flush()
-            self.failed = not self.durable and self._rotator.durable
+            self.failed = not self.durable and self._rotator.file_state().mode != "memory"
         finally:
             self._log.removeHandler(self._handler)
             for number, handler in self._before.items():

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 from rotator.cli import options
 from rotator.cli.accounts import path_of
 from rotator.cli.moments import seconds
+from rotator.server.overview import known_models
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,12 +53,6 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # as above
 def names_of(pool: Pool) -> Iterable[str]:
     """The names of all accounts, in file order."""
     return [account.name for account in pool]
-
-
-def models_of(pool: Pool) -> Iterable[str]:
-    """The models that are known: seen in a runtime, or named in an account's ``models`` without a glob."""
-    named = {model for account in pool for model in account.models if not any(c in model for c in "*?[")}
-    return sorted({*pool.models(), *named})
 
 
 def completing(words: Callable[[Pool], Iterable[str]]) -> Complete:
@@ -103,7 +98,7 @@ def model_option(*, required: bool, meaning: str) -> Callable[[Any], Any]:
         type=Words(),
         required=required,
         help=meaning,
-        shell_complete=completing(models_of),
+        shell_complete=completing(known_models),
     )
 
 
@@ -123,5 +118,5 @@ def _option(option: options.Option) -> Callable[[Any], Any]:
         required=option.required,
         multiple=option.kind == options.TEXTS,
         help=option.help,
-        shell_complete=completing(models_of) if option.name == "model" else None,
+        shell_complete=completing(known_models) if option.name == "model" else None,
     )

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from rotator.cli.cells import Zone, binding, known, why, window_name
+from rotator.cli.cells import Zone, known, why, window_name
 from rotator.cli.voice import printable
-from rotator.core.explain import percent
+from rotator.core.explain import binding, percent
 from rotator.core.state import NEVER
 
 TYPE_CHECKING = False
@@ -169,7 +169,7 @@ def _heading(outcome: Selected | Parked | Unavailable, *, plain: bool) -> Text:
     """The model and who serves it, or what stands instead."""
     style = {"selected": "bold green", "parked": "bold yellow"}.get(outcome.outcome, "bold red")
     arrow = " -> " if plain else " → "
-    heading = Text(overflow="fold").append(printable(outcome.model) or "any model", "bold").append(arrow, "dim")
+    heading = Text(overflow="fold").append(printable(outcome.model), "bold").append(arrow, "dim")
     return heading.append(printable(outcome.account or outcome.outcome), style)
 
 

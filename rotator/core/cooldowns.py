@@ -1,10 +1,12 @@
 """Cooldowns: how blocks that were learned at different instants join, and what ends them.
 
-Refuses: how long one lasts (``transitions``). Kept are those that could still decide, the one that ends last first; so
+Refuses: which refusal sets one, and with what delay (``transitions``). Kept are those that could still decide, the one that ends last first; so
 facts may arrive in any order.
 """
 
 from __future__ import annotations
+
+from rotator.core.state import COUNT_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,3 +56,13 @@ def without(
 def covers(at: float, *several: tuple[Cooldown, ...]) -> bool:
     """Whether a refusal at that instant is one of those that an active cooldown already stands for."""
     return any(at < c.until for cooldowns in several for c in cooldowns)
+
+
+def counted(count: int, at: float, ended: float, *several: tuple[Cooldown, ...]) -> int:
+    """How many refusals there are in a row after one at ``at``: parallel ones, and one from before the end, add none."""
+    return count if at < ended or covers(at, *several) else min(count + 1, COUNT_MAX)
+
+
+def ladder(first: float, growth: float, count: int, most: float) -> float:
+    """Seconds of the cooldown after ``count`` refusals in a row."""
+    return float(min(first * growth ** min(max(count - 1, 0), 60), most))

@@ -12,7 +12,7 @@ from rotator.core.state import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rotator.core.state import Account
+    from rotator.core.state import Account, Window
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _BLOCKS = {
@@ -57,9 +57,16 @@ def duration(seconds: float) -> str:
 
 
 def clock(seconds: float, now: float) -> str:
-    """An instant as UTC time of day, with its date when that is not within a day of now."""
-    spec = "%H:%MZ" if abs(seconds - now) < _DAY else "%b %d %H:%MZ"
-    return datetime.fromtimestamp(seconds, UTC).strftime(spec)
+    """An instant as UTC time of day, with its date when that is not within a day of now, and its year when it is another.
+
+    >>> clock(1795171200.0, 1795168800.0), clock(1795600000.0, 1795168800.0), clock(1830000000.0, 1795168800.0)
+    ('10:40Z', 'Nov 25 09:46Z', '2027-12-28 13:20Z')
+    """
+    instant = datetime.fromtimestamp(seconds, UTC)
+    if abs(seconds - now) < _DAY:
+        return instant.strftime("%H:%MZ")
+    same_year = instant.year == datetime.fromtimestamp(now, UTC).year
+    return instant.strftime("%b %d %H:%MZ" if same_year else "%Y-%m-%d %H:%MZ")
 
 
 def percent(fraction: float) -> str:
@@ -67,18 +74,19 @@ def percent(fraction: float) -> str:
     return f"{max(round(fraction * 100), 1) if fraction > 0 else 0} %"
 
 
-def _binding(account: Account, model: str, now: float) -> tuple[float | None, float | None]:
-    """What is left in the tightest window, and when that one resets."""
+def binding(account: Account, model: str, now: float) -> tuple[float | None, Window | None]:
+    """What is left, 0..1, and the window that says so, the one that resets last when several do; None when unknown."""
     left = remaining(account, model, now)
     windows = account.runtime.windows + account.state(model).windows
-    resets = [w.reset_time for w in windows if w.reset_time and w.reset_time > now and w.left() == left]
-    return left, max(resets, default=None)
+    tightest = [w for w in windows if w.left() == left and (w.reset_time is None or w.reset_time > now)]
+    return left, max(tightest, key=lambda w: w.reset_time or 0.0, default=None)
 
 
 def summary(account: Account, model: str, now: float) -> str:
     """What is known of an account for a model, in one line: ``63 % left, resets 10:40Z, last success 2 min ago``."""
     state, runtime = account.state(model), account.runtime
-    left, reset = _binding(account, model, now)
+    left, window = binding(account, model, now)
+    reset = None if window is None else window.reset_time
     parts = [runtime.blocked_reason] if runtime.blocked_reason else []
     parts += [
         f"cools down until {clock(cooldowns[0].until, now)} ({cooldowns[0].source})"
@@ -98,7 +106,8 @@ def summary(account: Account, model: str, now: float) -> str:
 
 def chosen(account: Account, model: str, now: float) -> str:
     """Why an account can serve: ``b@example.com: 63 % left, resets in 40 min``."""
-    left, reset = _binding(account, model, now)
+    left, window = binding(account, model, now)
+    reset = None if window is None else window.reset_time
     if left is None:
         return f"{account.name}: {'ready' if account.state(model).last_success_at else 'nothing known yet'}"
     until = f", resets in {duration(reset - now)}" if reset is not None else ""

@@ -7,7 +7,7 @@ a signal in brings its numbers within what a document can hold, with ``bounded``
 
 from __future__ import annotations
 
-from rotator.core.state import Availability, Window
+from rotator.core.state import COUNT_MAX, Availability, Window
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 DELAY_MAX = 315_360_000.0
 """Ten years, the longest delay and window that is believed. Our choice: more would leave the instants that RFC 3339 can say."""
-TOKENS_MAX = 2**53
-"""The most tokens that are counted: the largest whole number that every JSON reader takes exactly (RFC 8259, section 6)."""
 HARD_STATES = ("banned", "restricted")
 """What ``Blocked.state`` may be."""
 
@@ -175,7 +173,7 @@ Signal = (
 def bounded(signal: Signal) -> Signal | None:
     """The signal with each number brought to the nearest that a document can hold; None when it says nothing.
 
-    Fractions and confidence 0..1, delays and lengths up to ``DELAY_MAX``, tokens 0..``TOKENS_MAX``. What is not a number
+    Fractions and confidence 0..1, delays and lengths up to ``DELAY_MAX``, tokens 0..``COUNT_MAX``. What is not a number
     counts as not told, and without an instant (or with a hard state that there is not) nothing is told at all. Instants
     are brought within RFC 3339 where they are kept.
     """
@@ -215,7 +213,7 @@ def _is(one: object, other: object) -> bool:
 
 
 def _bounded_tokens(news: Succeeded | QuotaShared) -> Signal:
-    tokens = int(_within(news.tokens, TOKENS_MAX) or 0)
+    tokens = int(_within(news.tokens, COUNT_MAX) or 0)
     return news if type(news.tokens) is int and tokens == news.tokens else news.replace(tokens=tokens)
 
 

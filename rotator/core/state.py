@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 """The ``ready_at`` of an account that only a person can help."""
+COUNT_MAX = 2**53
+"""Where counting ends: the last whole number up to which every reader of JSON is exact (RFC 8259, section 6)."""
 
 _LENGTHS = (60.0, 3600.0, 18000.0, 86400.0, 604800.0, 2592000.0)
 """Lengths of the windows of this field: a minute, an hour, 5 hours, a day, a week, 30 days."""
@@ -177,7 +179,7 @@ class Account(Value):
         for pattern in self.models:
             if pattern in ("*", model):
                 return True
-            if "*" in pattern or "?" in pattern or "[" in pattern:
+            if _is_glob(pattern):
                 from fnmatch import fnmatchcase
 
                 if fnmatchcase(model, pattern):
@@ -232,13 +234,23 @@ class Account(Value):
         return ready, why
 
     def next_ready_at(self, policy: Policy) -> float:
-        """The earliest instant at which it can serve any model it is known to serve; 0.0 when nothing blocks it."""
-        models = [m for m in self.runtime.models if self.serves(m)] or [""]
-        account = self if models != [""] else self.replace(models=("*",))
-        return min(account.ready_at(model, policy)[0] for model in models)
+        """The earliest instant at which it can serve any model; 0.0 when nothing blocks it, ``NEVER`` when all is blocked.
+
+        Of what it may serve, the models that nothing is known of count too: a glob may always mean another one.
+        """
+        known = self.runtime.models
+        ready = [self.ready_at(model, policy)[0] for model in known if self.serves(model)]
+        if not all(pattern in known and not _is_glob(pattern) for pattern in self.models):
+            unheard = max(known, key=len, default="") + "?"
+            ready.append(self.replace(models=(unheard,)).ready_at(unheard, policy)[0])
+        return min(ready, default=NEVER)
 
 
 _CHUNK = 100
+
+
+def _is_glob(pattern: str) -> bool:
+    return "*" in pattern or "?" in pattern or "[" in pattern
 
 
 class Pool:

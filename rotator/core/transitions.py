@@ -14,7 +14,7 @@ Refuses: a clock, JSON, scores, how windows and cooldowns join (``windows``, ``c
 
 from __future__ import annotations
 
-from rotator.core.cooldowns import LIMITS, covers, joined, without
+from rotator.core.cooldowns import LIMITS, counted, joined, ladder, without
 from rotator.core.instants import tidy
 from rotator.core.signals import (
     AuthRefused,
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 _AUTH_GROWTH = 1.7
 _REFUSED_GROWTH = 4
 _REFUSED_IN_A_ROW = 3
-_COUNTED_MAX = 2**53
-"""Where counting in a row ends, far beyond every ladder and within what a document can hold."""
 _NO_FLAGS: dict[str, Any] = {
     "banned": False,
     "restricted": False,
@@ -92,7 +90,7 @@ def significant(before: Runtime, after: Runtime, model: str | None) -> bool:
         (after.cooldowns, after.held, after.held_until, after.banned, after.restricted, after.auth_failed)
     ) or before.availability != after.availability:
         return True
-    if spent(before.windows) != spent(after.windows):
+    if before.windows is not after.windows and spent(before.windows) != spent(after.windows):
         return True
     for name in after.models if model is None else (model,):
         was, now = before.models.get(name, UNKNOWN_MODEL), after.models.get(name, UNKNOWN_MODEL)
@@ -192,15 +190,14 @@ def _rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtim
     at = tidy(news.at)
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     delay, source = news.retry_delay_secs, news.source or "retry-after"
-    count, changes = state.consecutive_429, {"last_429_at": max(at, state.last_429_at)}
-    if at >= _ended(runtime, state) and not covers(at, runtime.cooldowns, state.cooldowns):
-        count = _one_more(count)
+    count = counted(state.consecutive_429, at, _ended(runtime, state), runtime.cooldowns, state.cooldowns)
+    changes = {"last_429_at": max(at, state.last_429_at)}
     if delay is not None and at >= state.last_429_at:
         changes["last_retry_delay_secs_raw"] = delay
         changes["last_retry_delay_secs_client"] = min(delay, policy.client_delay_max)
     if delay is None:
         source = "default"
-        delay = _ladder(policy.default_cooldown, 2, count, policy.default_cooldown_max)
+        delay = ladder(policy.default_cooldown, 2, count, policy.default_cooldown_max)
         if count >= policy.quarantine_after:
             delay = policy.quarantine
     cooldown = Cooldown(tidy(at + max(delay, policy.retry_delay_min)), at, source)
@@ -210,23 +207,13 @@ def _rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtim
     return _cooled(_with_model(runtime, news.model, state), None, cooldown)
 
 
-def _one_more(count: int) -> int:
-    return min(count + 1, _COUNTED_MAX)
-
-
-def _ladder(first: float, growth: float, count: int, most: float) -> float:
-    return float(min(first * growth ** min(max(count - 1, 0), 60), most))
-
-
 def _server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runtime:
     at = tidy(news.at)
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
-    count = runtime.consecutive_failures
-    if at >= _ended(runtime) and not covers(at, state.cooldowns):
-        count = _one_more(count)
+    count = counted(runtime.consecutive_failures, at, _ended(runtime), state.cooldowns)
     delay, source = news.retry_delay_secs, "retry-after"
     if delay is None:
-        delay, source = _ladder(policy.server_cooldown, 2, count, policy.server_cooldown_max), "default"
+        delay, source = ladder(policy.server_cooldown, 2, count, policy.server_cooldown_max), "default"
     cooldown = Cooldown(tidy(at + max(delay, policy.retry_delay_min)), at, source)
     failed_at = max(at, runtime.last_failure_at)
     return _cooled(runtime, news.model, cooldown, consecutive_failures=count, last_failure_at=failed_at)
@@ -236,8 +223,8 @@ def _auth_refused(runtime: Runtime, news: AuthRefused, policy: Policy) -> Runtim
     at = tidy(news.at)
     if at < _ended(runtime):
         return runtime
-    count = runtime.consecutive_401 if covers(at, runtime.cooldowns) else _one_more(runtime.consecutive_401)
-    delay = _ladder(policy.auth_cooldown, _AUTH_GROWTH, count, policy.auth_cooldown_max)
+    count = counted(runtime.consecutive_401, at, 0.0, runtime.cooldowns)
+    delay = ladder(policy.auth_cooldown, _AUTH_GROWTH, count, policy.auth_cooldown_max)
     changes: dict[str, Any] = {"consecutive_401": count, "last_failure_at": max(at, runtime.last_failure_at)}
     if news.final or count >= policy.auth_failed_after:
         changes |= {"auth_failed": True, **_because(runtime, news.reason, at)}
@@ -248,15 +235,14 @@ def _refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
     at = tidy(news.at)
     if news.model is not None:
         state = runtime.models.get(news.model, UNKNOWN_MODEL)
-        anew = at >= _ended(runtime, state) and not covers(at, state.cooldowns)
-        count = _one_more(state.consecutive_429) if anew else state.consecutive_429
-        delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
+        count = counted(state.consecutive_429, at, _ended(runtime, state), state.cooldowns)
+        delay = ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
         state = state.replace(consecutive_429=count, last_429_at=max(at, state.last_429_at))
         return _cooled(runtime, news.model, Cooldown(tidy(at + delay), at, "default"), state)
     if at < _ended(runtime):
         return runtime
-    count = runtime.consecutive_403 if covers(at, runtime.cooldowns) else _one_more(runtime.consecutive_403)
-    delay = _ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
+    count = counted(runtime.consecutive_403, at, 0.0, runtime.cooldowns)
+    delay = ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
     changes: dict[str, Any] = {"consecutive_403": count, "last_failure_at": max(at, runtime.last_failure_at)}
     if count >= _REFUSED_IN_A_ROW:
         changes |= {"restricted": True, **_because(runtime, news.reason, at)}

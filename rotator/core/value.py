@@ -16,14 +16,17 @@ else:
         return lambda cls: cls
 
 
-def _constructor(name: str, fields: tuple[str, ...], defaults: dict[str, Any]) -> Any:
+def _methods(name: str, fields: tuple[str, ...], defaults: dict[str, Any]) -> tuple[Any, Any]:
+    """A constructor, and what gives all fields as a tuple; written out, since everything else is made of these two."""
     parameters = "".join(f", {f}=_default_{f}" if f in defaults else f", {f}" for f in fields)
-    body = "".join(f"\n    _set_{f}(self, {f})" for f in fields) or "\n    pass"
+    body = "".join(f"\n    _set_{f}(self, {f})" for f in fields)
+    shown = "".join(f"self.{f}, " for f in fields)
     names: dict[str, Any] = {f"_default_{f}": value for f, value in defaults.items()}
-    exec(f"def __init__(self{parameters}):{body}", names)  # noqa: S102  only names from a class body get in
-    init = names["__init__"]
-    init.__qualname__ = f"{name}.__init__"
-    return init
+    text = f"def __init__(self{parameters}):{body}\ndef _fields(self):\n    return ({shown})"
+    exec(text, names)  # noqa: S102  only names from a class body get in
+    init, every = names["__init__"], names["_fields"]
+    init.__qualname__, every.__qualname__ = f"{name}.__init__", f"{name}._fields"
+    return init, every
 
 
 class _Frozen(type):
@@ -36,9 +39,10 @@ class _Frozen(type):
         namespace["__match_args__"] = fields
         cls = super().__new__(mcs, name, bases, namespace)
         if fields:
-            init = _constructor(name, fields, defaults)
+            init, every = _methods(name, fields, defaults)
             init.__globals__.update({f"_set_{f}": cls.__dict__[f].__set__ for f in fields})
             cls.__init__ = init  # type: ignore[misc]
+            cls._fields = every  # type: ignore[attr-defined]
         return cls
 
 
@@ -62,7 +66,7 @@ class Value(metaclass=_Frozen):
 
     def replace(self, **changes: Any) -> Self:
         """The same value with some fields changed; an unknown name is a TypeError."""
-        values = {f: getattr(self, f) for f in self.__match_args__}
+        values = dict(zip(self.__match_args__, self._fields(), strict=True))
         values.update(changes)
         return type(self)(**values)
 
@@ -75,7 +79,7 @@ class Value(metaclass=_Frozen):
         raise AttributeError(message)
 
     def _fields(self) -> tuple[Any, ...]:
-        return tuple([getattr(self, f) for f in self.__match_args__])
+        return ()
 
     def __eq__(self, other: object) -> bool:
         if self is other:

@@ -7,8 +7,7 @@ instant at which it was last told.
 from __future__ import annotations
 
 from rotator.core.instants import tidy
-from rotator.core.signals import TOKENS_MAX
-from rotator.core.state import Window
+from rotator.core.state import COUNT_MAX, Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,13 +61,13 @@ def observed(
 def charged(windows: tuple[Window, ...], tokens: int, at: float) -> tuple[Window, ...]:
     """The windows after ``tokens`` went from them at ``at``; a window read later than that knows of them already.
 
-    They count up to ``TOKENS_MAX``.
+    They count up to ``COUNT_MAX``.
     """
     if not tokens:
         return windows
     return tuple(
         [
-            w.replace(spent_tokens=min(w.spent_tokens + tokens, TOKENS_MAX)) if w.updated_at <= at else w
+            w.replace(spent_tokens=min(w.spent_tokens + tokens, COUNT_MAX)) if w.updated_at <= at else w
             for w in windows
         ]
     )

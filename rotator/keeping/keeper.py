@@ -98,14 +98,14 @@ class Keeper:
 
     @property
     def durable(self) -> bool:
-        """Whether what is learned reaches the disk."""
-        return self._store is not None and self._obstacle is None
+        """Whether what is learned reaches the disk: false in memory mode, and while the file or the disk is in trouble."""
+        return self._store is not None and self._obstacle is None and self._error is None
 
     def file_state(self) -> FileState:
         """What people are told of the file."""
         if self._store is None:
             return FileState(None, "memory", durable=False)
-        mode = self._store.mode if self.durable else "memory"
+        mode = self._store.mode if self._obstacle is None else "memory"
         return FileState(self._store.path, mode, self.durable, self._store.lock_kind, self._obstacle or self._error)
 
     def raw(self) -> bytes:
@@ -258,7 +258,7 @@ class Keeper:
             )
         self._in_place = store.mode == "in_place"
         if store.tightened:
-            self._warn(f"{store.path}: it was readable by others and is now mode 0600, since it holds credentials")
+            self._warn(f"{store.path}: it was readable by others and is now mode 0600, as a file for credentials should be")
 
     def _put_back(self) -> None:
         self._ledger.put_back()

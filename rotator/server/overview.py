@@ -6,7 +6,7 @@ The command line and the status API both ask here, so that they say the same. Re
 from __future__ import annotations
 
 from rotator.core.selection import select
-from rotator.core.state import Pool
+from rotator.core.state import UNKNOWN_MODEL, Pool
 from rotator.core.status import status_json
 
 TYPE_CHECKING = False
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rotator.core.selection import Parked, Selected, Unavailable
+    from rotator.core.state import ModelState
     from rotator.engine import Rotator
 
 
@@ -23,9 +24,17 @@ def known_pool(rotator: Rotator) -> Pool:
 
 
 def known_models(pool: Pool) -> list[str]:
-    """Every model that an account has heard of, or that a person named in its ``models`` without a glob; sorted."""
+    """Every model of which an account knows something, or that a person named in its ``models`` without a glob; sorted.
+
+    That it was released is nothing to know: a name that was mistyped once would stay for ever.
+    """
     named = {model for account in pool for model in account.models if not set("*?[") & set(model)}
-    return sorted({*pool.models(), *named})
+    heard = {model for account in pool for model, state in account.runtime.models.items() if _says_something(state)}
+    return sorted({*heard, *named})
+
+
+def _says_something(state: ModelState) -> bool:
+    return state.replace(released_at=0.0, held_at=0.0) != UNKNOWN_MODEL
 
 
 def decisions(rotator: Rotator, model: str | None = None) -> list[Selected | Parked | Unavailable]:
@@ -35,11 +44,11 @@ def decisions(rotator: Rotator, model: str | None = None) -> list[Selected | Par
 
 
 def modelless(rotator: Rotator) -> Selected | Parked | Unavailable:
-    """A decision about the accounts alone, for a pool that has not heard of any model yet; its ``model`` is empty."""
+    """A decision about the accounts alone, for a pool that has not heard of any model yet; its ``model`` is ``any model``."""
     asked = rotator.explain("")
     pool = asked.pool
     anything = Pool([account.replace(models=("*",)) for account in pool], pool.active, pool.policy)
-    return select(anything, "", now=asked.decided)
+    return select(anything, "any model", now=asked.decided)
 
 
 def file_json(rotator: Rotator) -> dict[str, Any]:

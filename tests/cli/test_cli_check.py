@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import json
 import re
+
+import pytest
+
+from rotator.cli.spelling import PROVIDERS
+from rotator.core.codec.faults import schema
 
 
 def test_a_valid_file_is_one_line_with_its_number_of_accounts(accounts, here):
@@ -48,13 +54,49 @@ def test_a_key_that_looks_like_a_slip_of_the_pen_is_a_warning(accounts, here):
     assert ran.out.splitlines() == [
         f"accounts.json:2:27: warning: /policy/hysterisis {told} hysteresis?",
         f"accounts.json:3:43: warning: /accounts/0/refesh_token {told} refresh_token?",
-        "accounts.json: valid, 1 account; 2 keys without effect",
+        "accounts.json: valid, 1 account; 2 warnings",
     ]
     found = here("check", "--json").json
     assert (found["valid"], [each["pointer"] for each in found["warnings"]]) == (
         True,
         ["/policy/hysterisis", "/accounts/0/refesh_token"],
     )
+
+
+def test_a_provider_that_is_not_known_is_a_warning_with_the_known_ones(accounts, here):
+    accounts.write_text(
+        '{"accounts": [{"id": "a", "provider": "antropic"},\n{"id": "b", "provider": "fake-value"},\n{"id": "c", "provider": "groq"}]}'
+    )
+    ran = here("check")
+    assert ran.code == 0
+    close, unknown, last = ran.out.splitlines()
+    assert close.startswith("accounts.json:1:39: warning: /accounts/0/provider is no provider that rotator knows")
+    assert "did you mean anthropic? There is generic, anthropic, azure-openai, " in close
+    assert unknown.startswith("accounts.json:2:25: warning: /accounts/1/provider is no provider")
+    assert "write generic if that is meant" in unknown
+    assert "fake-value" not in ran.out
+    assert last == "accounts.json: valid, 3 accounts; 2 warnings"
+
+
+def test_the_schema_and_the_command_name_the_same_providers():
+    told = schema()["$defs"]["account"]["properties"]["provider"]["description"]
+    assert set(told.rpartition("Known: ")[2].rstrip(".").split(", ")) == set(PROVIDERS)
+
+
+@pytest.mark.parametrize("name", ["A@Example.com", "a @example.com", " a@example.com\u00a0"])
+def test_names_that_look_alike_are_a_warning(accounts, here, name):
+    accounts.write_text(json.dumps({"accounts": [{"id": "a@example.com"}, {"email": name}, {"id": "b@example.com"}]}))
+    ran = here("check")
+    assert (ran.code, ran.out.count("warning: ")) == (0, 1)
+    assert "warning: /accounts/1/email differs from the name on line 1 in case or spaces alone" in ran.out
+
+
+def test_the_schema_is_there_without_a_file(home, here):
+    ran = here("check", "--schema")
+    assert (ran.code, ran.err) == (0, "")
+    properties = ran.json["$defs"]["account"]["properties"]
+    assert all(name in properties for name in ("priority", "provider", "min_remaining"))
+    assert "--schema" in here("check", "--help").out
 
 
 def test_a_key_of_a_newer_version_is_no_slip(accounts, here):

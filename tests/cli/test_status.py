@@ -113,7 +113,7 @@ dave@example.com needs a new login (invalid_grant: revoked)
 
    account            state        next ready            left               resets          score
    alice@example.com  cooldown     15:12, in 4 h 12 min  ────────   0 %     in 4 h 12 min  -11.24
-   in use · cooldown from retry-after · 429 × 2 · last success 20 min ago
+   in use · 429 × 2 · cooldown from retry-after · last success 20 min ago
 ●  bob@example.com    ready        now                   ━━━━━───  63 % 5h  in 40 min        0.63
    best score · last success 2 min ago · 7d 91 % left until Nov 25 02:06
    carol@example.com  ready        now                   ━───────  12 % 5h  in 2 h 30 min    0.16
@@ -131,7 +131,7 @@ def test_a_pipe_gets_one_whole_line_for_each_account():
     lines = shown(POOL, 100_000).splitlines()
     rows = [[line for line in lines[5:] if name in line] for name in NAMES]
     assert [len(found) for found in rows] == [1] * 6
-    assert rows[0][0].endswith("in use · cooldown from retry-after · 429 × 2 · last success 20 min ago")  # noqa: RUF001  for people
+    assert rows[0][0].endswith("in use · 429 × 2 · cooldown from retry-after · last success 20 min ago")  # noqa: RUF001  for people
     assert "lower tier: emergency" in rows[5][0]
 
 
@@ -226,6 +226,68 @@ def test_a_file_that_knows_no_model_shows_its_accounts_and_how_to_ask():
     assert "any model → a" in text
     assert "model not served" not in text
     assert "banned" in text
+
+
+def cooled(source):
+    return {"cooldown_until": at(60), "cooldown_at": at(-1), "cooldown_source": source}
+
+
+WHY = [
+    (account("a", {}, consecutive_401=1, **cooled("default")), "401 × 1 · guessed wait"),
+    (account("a", {}, consecutive_403=1, **cooled("default")), "403 × 1 · guessed wait"),
+    (account("a", cooled("default"), consecutive_failures=2), "5xx × 2 · guessed wait"),
+    (account("a", {**cooled("default"), "consecutive_429": 1}), "429 × 1 · guessed wait"),
+    (
+        account("a", cooled("default"), consecutive_401=1, consecutive_failures=1, **cooled("default")),
+        "401 × 1 · 5xx × 1 · guessed wait",
+    ),
+    (account("a", {**cooled("reset"), "consecutive_429": 3}), "429 × 3 · cooldown from reset"),
+]
+
+
+@pytest.mark.parametrize(("refused", "told"), WHY)
+def test_a_cooldown_says_what_happened_and_where_its_length_is_from_once(refused, told):
+    row = shown({"version": 2, "accounts": [refused]}, 10_000, model=MODEL).splitlines()[-1]
+    assert row.endswith(f"  {told}")
+
+
+@pytest.mark.parametrize("policy", [{}, {"selector": "round_robin"}, {"selector": "chain"}])
+def test_where_no_score_decides_the_others_are_not_called_lower(policy):
+    names = [{"name": name, "api_key": "fake-key"} for name in "abc"]
+    text = shown({"version": 2, "policy": policy, "accounts": names}, 120, model=MODEL)
+    assert "lower score" not in text
+    assert text.count("not its turn") == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"enabled": False}, "account can serve any model: a is disabled"),
+        ({"held_until": at(60)}, "ready for any model, "),
+    ],
+)
+def test_without_a_known_model_nobody_can_serve_any_model(keys, told):
+    enabled = keys.pop("enabled", True)
+    document = {"version": 2, "accounts": [account("a", keys={"enabled": enabled}, held=bool(keys), **keys)]}
+    with Rotator.memory(document, clock=Still()) as rotator:
+        console = Console(file=io.StringIO(), width=100)
+        with console.capture() as capture:
+            console.print(picture(rotator, None, utc=True))
+    assert told in capture.get()
+    assert "any model → " in capture.get()
+
+
+def test_a_model_of_which_only_a_release_is_known_has_no_table_until_it_is_asked_for():
+    released = account("a", {"released_at": at(-60)})
+    with Rotator.memory({"version": 2, "accounts": [released, account("b")]}, clock=Still()) as rotator:
+        rotator.hold("b", model=MODEL)
+        assert [each.model for each in decisions(rotator)] == [MODEL]
+        rotator.release("b", model=MODEL)
+        rotator.release("b", model="typo")
+        assert decisions(rotator) == []
+        assert [each.model for each in decisions(rotator, MODEL)] == [MODEL]
+        rotator.observe("a", MODEL, status=200, headers={})
+        assert [each.model for each in decisions(rotator)] == [MODEL]
 
 
 def test_times_across_a_change_of_clocks_carry_their_own_offset(monkeypatch):

@@ -62,6 +62,19 @@ def test_an_instant_has_its_date_only_when_it_is_a_day_away():
 
 
 @pytest.mark.parametrize(
+    ("days", "words"),
+    [(41, "Dec 31 10:00Z"), (42, "2027-01-01 10:00Z"), (-325, "2025-12-30 10:00Z"), (3650, "2036-11-17 10:00Z")],
+)
+def test_an_instant_has_its_year_when_it_is_another_one(days, words):
+    assert clock(T0 + days * 86400, T0) == words
+
+
+def test_an_instant_of_the_next_day_has_no_year_though_it_is_another_one():
+    eve = T0 + 41 * 86400
+    assert clock(eve + 82800, eve) == "09:00Z"
+
+
+@pytest.mark.parametrize(
     ("fraction", "words"), [(0.0, "0 %"), (0.0004, "1 %"), (0.014, "1 %"), (0.626, "63 %"), (1.0, "100 %")]
 )
 def test_what_is_not_quite_nothing_is_not_called_nothing(fraction, words):

@@ -14,7 +14,6 @@ from rotator.core.codec.encode import encode
 from rotator.core.pending import Pending
 from rotator.core.signals import (
     DELAY_MAX,
-    TOKENS_MAX,
     AuthRefused,
     Blocked,
     Held,
@@ -30,7 +29,7 @@ from rotator.core.signals import (
     Succeeded,
     bounded,
 )
-from rotator.core.state import Availability, Window
+from rotator.core.state import COUNT_MAX, Availability, Window
 from rotator.core.transitions import replay
 
 M = MODELS[0]
@@ -117,12 +116,12 @@ def test_a_number_that_cannot_be_is_brought_to_the_nearest_that_can(signal):
     assert (unreadable, read) == (frozenset(), kept)
 
 
-@pytest.mark.parametrize(("tokens", "spent"), [(-5, 0), (2**70, TOKENS_MAX), (NAN, 0), (INF, TOKENS_MAX), (7.9, 7)])
+@pytest.mark.parametrize(("tokens", "spent"), [(-5, 0), (2**70, COUNT_MAX), (NAN, 0), (INF, COUNT_MAX), (7.9, 7)])
 def test_tokens_are_charged_within_what_a_document_holds(tokens, spent):
     quota = QuotaObserved("a", None, T0, (Window("5h", 0.5),))
     for news in (Succeeded, QuotaShared):
         pool = told(pool_of("a"), quota, *[news("a", M, T0 + n, tokens) for n in (1, 2)])
-        assert pool.account("a").runtime.windows[0].spent_tokens == min(2 * spent, TOKENS_MAX)
+        assert pool.account("a").runtime.windows[0].spent_tokens == min(2 * spent, COUNT_MAX)
 
 
 @pytest.mark.parametrize(("delay", "kept"), [(1e19, DELAY_MAX), (INF, DELAY_MAX), (-5, 0.0), (30, 30)])

@@ -6,7 +6,7 @@ wait. Sources: captures of 2024 to 2026; the unified headers are not documented 
 
 from __future__ import annotations
 
-from rotator.core.providers import generic, times
+from rotator.core.providers import counted, generic, times
 from rotator.core.providers.anthropic_windows import (
     ACCOUNT_WINDOWS,
     PREFIX,
@@ -142,7 +142,8 @@ def _too_many(response: Response, error: ErrorBody, limits: Unified, minute: tup
     if message == "rate limited":
         scope, reason = "upstream", "rate limited by the provider"
     elif minute or "has exceeded your" in message:
-        reason, delay = "rate limit", delay or _minute_delay(response, minute)
+        empty = (window.reset_time for window in minute if window.remaining_fraction == 0)
+        reason, delay = "rate limit", delay or counted.latest(empty, response.now)
     elif not any(name.startswith(PREFIX) for name in response.headers):
         if not response.headers.keys() & {"retry-after", "retry-after-ms"}:
             scope, reason = "upstream", "burst, no limit named"
@@ -188,14 +189,8 @@ def _quota_delay(response: Response, limits: Unified) -> tuple[float, RetrySourc
     """The header's delay, else the wait for the latest reset among the rejected windows that the scope comes from."""
     names = limits.spent & ACCOUNT_WINDOWS or limits.spent
     resets = [window.reset_time for window in limits.windows if window.name in names] or [limits.reset]
-    wait = max((times.until(response.now, reset) or 0.0 for reset in resets), default=0.0)
+    wait = counted.latest(resets, response.now)
     said = generic.header_delay(response)
     if said is None:
-        return (wait, "reset") if wait else None
-    return said, "reset" if wait and abs(wait - said) <= times.SAME_NEWS_SECS else "retry-after"
-
-
-def _minute_delay(response: Response, minute: tuple[WindowReading, ...]) -> tuple[float, RetrySource] | None:
-    empty = (window.reset_time for window in minute if window.remaining_fraction == 0)
-    wait = max((times.until(response.now, reset) or 0.0 for reset in empty), default=0.0)
-    return (wait, "reset") if wait else None
+        return wait
+    return said, "reset" if wait and abs(wait[0] - said) <= times.SAME_NEWS_SECS else "retry-after"

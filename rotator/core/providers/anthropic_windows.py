@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 
-from rotator.core.providers import times
-from rotator.core.providers.reading import WindowReading, fraction, unused
+from rotator.core.providers import counted, times
+from rotator.core.providers.reading import WindowReading, unused
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -154,7 +154,7 @@ def per_minute(response: Response) -> tuple[WindowReading, ...]:
     return tuple(
         WindowReading(
             name,
-            _share(times.number(own.get("remaining")), times.number(own.get("limit"))),
+            counted.share(times.number(own.get("remaining")), times.number(own.get("limit"))),
             times.instant(own.get("reset"), response.now),
             _MINUTE,
             response.model,
@@ -162,14 +162,6 @@ def per_minute(response: Response) -> tuple[WindowReading, ...]:
         )
         for name, own in _by_window(fields, _MINUTE_FIELD, lambda name: name.replace("-", "_")).items()
     )
-
-
-def _share(remaining: float | None, limit: float | None) -> float | None:
-    if remaining == 0:
-        return 0.0
-    if remaining is None or limit is None or limit <= 0:
-        return None
-    return fraction(remaining / limit)
 
 
 def usage(response: Response) -> tuple[WindowReading, ...] | None:

@@ -10,7 +10,7 @@ import re
 
 from rotator.core.providers import times
 from rotator.core.providers.bodies import word
-from rotator.core.providers.reading import WindowReading, unused
+from rotator.core.providers.reading import WindowReading, keep_tightest, unused
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -137,11 +137,8 @@ def _gather(found: dict[str, WindowReading], slots: Mapping[str, object], own: s
     for slot in SLOTS:
         fields = slots.get(slot, slots.get(f"{slot}_window"))
         shown = _window(slot, fields, own, label, now) if isinstance(fields, dict) else None
-        if shown is None:
-            continue
-        known = found.get(shown.name)
-        if known is None or _left(shown) < _left(known):
-            found[shown.name] = shown
+        if shown is not None:
+            keep_tightest(found, shown)
 
 
 def _window(slot: str, fields: Mapping[str, object], own: str, label: str, now: datetime) -> WindowReading | None:
@@ -181,7 +178,3 @@ def _named(slot: str, minutes: float | None) -> tuple[str, float | None]:
     if whole % _DAY == 0 and whole > _DAY:
         return f"{whole // _DAY}d", whole * 60.0
     return (f"{whole // _HOUR}h" if whole % _HOUR == 0 else f"{whole}m"), whole * 60.0
-
-
-def _left(window: WindowReading) -> float:
-    return 2.0 if window.remaining_fraction is None else window.remaining_fraction

@@ -160,7 +160,12 @@ def joined(headers: Iterable[WindowReading], told: Iterable[WindowReading]) -> t
 def reset_delay(windows: Iterable[WindowReading], now: datetime) -> tuple[float, RetrySource] | None:
     """The wait in seconds for the latest reset among the windows in which nothing is left; None without one."""
     spent = (shown.reset_time for shown in windows if shown.remaining_fraction == 0 and not shown.informative)
-    wait = max((times.until(now, reset) or 0.0 for reset in spent), default=0.0)
+    return latest(spent, now)
+
+
+def latest(resets: Iterable[datetime | None], now: datetime) -> tuple[float, RetrySource] | None:
+    """The wait in seconds for the latest of these resets; None when none of them is still to come."""
+    wait = max((times.until(now, reset) or 0.0 for reset in resets), default=0.0)
     return (wait, "reset") if wait else None
 
 

@@ -89,9 +89,7 @@ def _delay(response: Response, windows: tuple[WindowReading, ...]) -> tuple[floa
     said = generic.header_delay(response)
     if said is not None:
         return said, "retry-after"
-    resets = [window.reset_time for window in windows if window.remaining_fraction == 0]
-    wait = max((times.until(response.now, reset) or 0.0 for reset in resets), default=0.0)
-    return (wait, "reset") if wait else None
+    return counted.latest((window.reset_time for window in windows if window.remaining_fraction == 0), response.now)
 
 
 def _header_windows(response: Response) -> tuple[WindowReading, ...]:

@@ -11,7 +11,7 @@ import re
 from rotator.core.providers import times
 from rotator.core.providers.bodies import word
 from rotator.core.providers.generic import header_delay
-from rotator.core.providers.reading import WindowReading, fraction
+from rotator.core.providers.reading import WindowReading, fraction, keep_tightest
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -144,14 +144,8 @@ def listed(response: Response) -> tuple[WindowReading, ...]:
     found: dict[str, WindowReading] = {}
     for document in response.body.documents:
         for window in _windows(document, response):
-            known = found.get(window.name)
-            if known is None or _left(window) < _left(known):
-                found[window.name] = window
+            keep_tightest(found, window)
     return tuple(found.values())
-
-
-def _left(window: WindowReading) -> float:
-    return 2.0 if window.remaining_fraction is None else window.remaining_fraction
 
 
 def _windows(document: object, response: Response) -> Iterator[WindowReading]:

@@ -6,13 +6,13 @@ for a request that is larger than its limit. Sources: OpenAI's rate limit guide,
 
 from __future__ import annotations
 
-from rotator.core.providers import bodies, counted, generic, times
+from rotator.core.providers import bodies, counted, generic
 from rotator.core.providers.response import SUCCESS, TOO_MANY_REQUESTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rotator.core.providers.bodies import ErrorBody
-    from rotator.core.providers.reading import Kind, Reading, RetrySource, Scope, WindowReading
+    from rotator.core.providers.reading import Kind, Reading, Scope, WindowReading
     from rotator.core.providers.response import Response
 
 CODES: dict[str, tuple[Kind, Scope | None]] = {
@@ -113,14 +113,10 @@ def _refused(response: Response, error: ErrorBody, azure: tuple[WindowReading, .
     reason = "" if kind == "restricted" else generic.machine_word(error)
     if status != TOO_MANY_REQUESTS or azure is None:
         return generic.refusal(response, kind, scope, reason=reason)
-    delay = generic.stated_delay(response) or _azure_delay(response, azure)
+    # Azure's reset is a delay to the next one, so any window that is not known to have something left may be the cause
+    delay = generic.stated_delay(response) or counted.latest(
+        (w.reset_time for w in azure if not w.remaining_fraction), response.now
+    )
     if delay and delay[0] == _AZURE_NEVER_SECS:
         return generic.reading(response, "bad_request", "model", reason="request larger than the limit")
     return generic.reading(response, kind, scope, reason=reason, delay=delay)
-
-
-def _azure_delay(response: Response, windows: tuple[WindowReading, ...]) -> tuple[float, RetrySource] | None:
-    """The latest reset among the windows that are not known to have anything left: Azure's is a delay to the next one."""
-    resets = (w.reset_time for w in windows if not w.remaining_fraction)
-    wait = max((times.until(response.now, reset) or 0.0 for reset in resets), default=0.0)
-    return (wait, "reset") if wait else None

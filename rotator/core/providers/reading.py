@@ -66,6 +66,17 @@ class Reading(Value):
     tokens: int | None = None
 
 
+def keep_tightest(found: dict[str, WindowReading], shown: WindowReading) -> None:
+    """Put a window into ``found`` by its name; of two with one name the one with less left is kept, unknown being more."""
+    known = found.get(shown.name)
+    if known is None or _left(shown) < _left(known):
+        found[shown.name] = shown
+
+
+def _left(window: WindowReading) -> float:
+    return 2.0 if window.remaining_fraction is None else window.remaining_fraction
+
+
 def fraction(value: float | None) -> float | None:
     """A remaining fraction clamped to 0..1; below 0 means unknown, as in Azure's -1."""
     if value is None or not value >= 0:

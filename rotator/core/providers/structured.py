@@ -11,7 +11,7 @@ from decimal import Decimal
 import http_sf
 
 from rotator.core.providers import counted, times
-from rotator.core.providers.reading import WindowReading
+from rotator.core.providers.reading import WindowReading, keep_tightest
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -39,17 +39,13 @@ def windows(response: Response, model: str | None) -> tuple[WindowReading, ...]:
     states: dict[str, list[_Member]] = {name: [] for name in policies}
     for member in _members(response, "ratelimit"):
         states.setdefault(member.name, []).append(member)
-    found: list[WindowReading] = []
+    found: dict[str, WindowReading] = {}
     for name, members in states.items():
         empty = _Member(name, {}, "")
         policy = policies.get(name, empty)
-        shown = [_window(response, policy, state, model) for state in members or [empty]]
-        found.append(min(shown, key=_left))
-    return tuple(found)
-
-
-def _left(window: WindowReading) -> float:
-    return 2.0 if window.remaining_fraction is None else window.remaining_fraction
+        for state in members or [empty]:
+            keep_tightest(found, _window(response, policy, state, model))
+    return tuple(found.values())
 
 
 def _window(response: Response, policy: _Member, state: _Member, model: str | None) -> WindowReading:

@@ -107,9 +107,9 @@ def test_what_is_written_bears_a_seal_that_is_right_and_names_what_it_was_built_
 
 
 @quick
-@given(learned(), st.data())
+@given(learned())
 def test_a_seal_survives_an_editor_that_formats_and_no_edit_of_what_it_covers(
-    case: tuple[bytes, Document, Pool, Pool], data: st.DataObject
+    case: tuple[bytes, Document, Pool, Pool],
 ) -> None:
     _, document, before, pool = case
     assume(any(old.runtime is not new.runtime for old, new in zip(before, pool, strict=True)))
@@ -117,10 +117,9 @@ def test_a_seal_survives_an_editor_that_formats_and_no_edit_of_what_it_covers(
     sealed = [found for found in _runtimes(written) if is_sealed(found)]
     anew = dict(reversed(json.loads(json.dumps(sealed[0], indent=7)).items()))
     assert is_sealed(anew)
-    key = data.draw(st.sampled_from(sorted(anew)))
-    del anew[key]
-    assert not is_sealed(anew)
-    assert not is_sealed({**sealed[0], "held_until": "2027-11-20T10:00:00Z", key: "edited"})
+    for key in anew:
+        assert not is_sealed({other: value for other, value in anew.items() if other != key})
+        assert not is_sealed({**anew, key: "edited by hand"})
 
 
 @pytest.mark.parametrize("runtime", [None, [], {}, {"rev": 4}, {"seal": None}, {"rev": 4, "seal": 5}, {"seal": ""}])
