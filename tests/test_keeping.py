@@ -116,7 +116,8 @@ def test_a_file_that_is_away_for_a_while_is_not_put_back(path, clock, rotator, c
     assert not rotator.flush()
     assert not path.exists()
     assert len(caplog.messages) == 1
-    assert rotator.durable, "an absent file is no read-only one"
+    assert not rotator.durable, "nothing that is learned now is on a disk"
+    assert rotator.file_state().mode == "file", "an absent file is no read-only one"
     path.write_bytes(kept)
     rotator.next(MODEL)
     assert rotator.due_at().timestamp() <= clock.wall
