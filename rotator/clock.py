@@ -20,10 +20,14 @@ if TYPE_CHECKING:
             """The wall clock, an aware UTC datetime; it may step."""
 
         def monotonic(self) -> float:
-            """Seconds that never run backwards."""
+            """Seconds that never run backwards nor step; timeouts are counted by them, so best with those of a suspend."""
 
         def wait(self, event: Event, secs: float) -> bool:
             """Sleep for at most ``secs`` seconds, or until the event is set; whether it is."""
+
+
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+"""Linux's monotonic clock that runs on while the machine is suspended; other systems' may stand still."""
 
 
 class MachineClock:
@@ -34,8 +38,8 @@ class MachineClock:
         return datetime.now(UTC)  # noqa: TID251  this is the clock
 
     def monotonic(self) -> float:
-        """Seconds since some instant; they stand still while the machine is suspended."""
-        return time.monotonic()
+        """Seconds since some instant; with those of a suspend, where the machine has a clock that counts them."""
+        return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
 
     def wait(self, event: Event, secs: float) -> bool:
         """Sleep for at most ``secs`` seconds, or until the event is set; whether it is."""

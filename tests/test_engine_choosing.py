@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import os
@@ -17,8 +18,8 @@ from hypothesis import strategies as st
 from simulators import MODEL, START, FakeClock, account, cooling, document, edit, instant, load, runtime, save, served
 
 from rotator import Parked, Policy, Rotator, Selected, Unavailable
-from rotator.core.signals import QuotaObserved, RateLimited, Succeeded
-from rotator.core.state import Window
+from rotator.core.signals import Blocked, Held, Probed, QuotaObserved, RateLimited, Succeeded
+from rotator.core.state import Availability, Window
 from rotator.core.status import outcome_json
 from rotator.engine import Lease
 from rotator.errors import AccountsInvalid, BadArgument, UnknownAccount
@@ -183,6 +184,164 @@ def test_accounts_of_one_quota_group_share_what_is_learned_of_their_limit():
     assert [len(a.state(MODEL).windows) for a in rotator.pool] == [1, 1, 0]
 
 
+def test_a_success_of_one_of_a_quota_group_ends_what_its_limit_set_for_all_of_them():
+    clock = FakeClock()
+    members = [account(name, quota_group="org") for name in ("a", "b")]
+    rotator = of_document(*members, account("c"), clock=clock)
+    rotator.observe("c", MODEL, **REFUSED)
+    rotator.ingest([QuotaObserved("a", None, START, (Window("5h", 0.5, START + 900, 18000.0),))])
+    rotator.observe("a", MODEL, **REFUSED)
+    clock.advance(5)
+    rotator.observe("a", MODEL, status=200, tokens=100)
+    assert {c.account: c.blocked_by for c in rotator.explain(MODEL).candidates} == {
+        "a": None,
+        "b": None,
+        "c": "cooldown",
+    }
+    a, b = rotator.pool.account("a"), rotator.pool.account("b")
+    assert a.runtime.windows == b.runtime.windows
+    assert b.runtime.windows[0].spent_tokens == 100
+    assert (a.state(MODEL).last_success_at, b.state(MODEL).last_success_at) == (START + 5, 0.0)
+    assert b.state(MODEL).consecutive_429 == 0
+
+
+def test_a_success_in_the_quota_group_vouches_for_no_other_credential_and_undoes_nothing_of_a_persons():
+    blocked = {
+        "api": {"consecutive_401": 1, "cooldown_source": "default"},
+        "person": {"cooldown_source": "person"},
+        "banned": {"banned": True},
+        "held": {"held": True},
+    }
+    listed = [
+        account(name, quota_group="org", runtime={"cooldown_until": instant(600), "cooldown_at": instant(-5), **state})
+        for name, state in blocked.items()
+    ]
+    rotator = of_document(account("a", quota_group="org"), *listed)
+    rotator.observe("a", MODEL, status=200)
+    words = {c.account: c.blocked_by for c in rotator.explain(MODEL).candidates}
+    assert words == {"a": None, "api": "cooldown", "person": "cooldown", "banned": "banned", "held": "held"}
+    assert rotator.pool.account("api").runtime.consecutive_401 == 1
+
+
+def test_a_success_that_changes_nothing_for_the_others_of_a_quota_group_is_kept_of_none_of_them():
+    rotator = of_document(*[account(name, quota_group="org") for name in ("a", "b")])
+    rotator.observe("a", MODEL, status=200, tokens=100)
+    assert rotator.pool.account("b").runtime.models == {}
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "Succeeded",
+        None,
+        {"account": "a"},
+        Succeeded("a", MODEL, NAN),
+        Succeeded("a", MODEL, datetime(2026, 11, 20, 12)),  # noqa: DTZ001
+        Succeeded("a", MODEL, True),
+        Succeeded("a", None, START),
+        Succeeded("a", MODEL, START, None),
+        Succeeded(None, MODEL, START),
+        Held("a", None, START, NAN),
+        Held("a", None, START, datetime(2026, 11, 20, 12)),  # noqa: DTZ001
+        Blocked("a", "auth_failed", START, "revoked"),
+        Blocked("a", "rev", START, "revoked"),
+        Blocked("a", "banned", START, None),
+        RateLimited("a", MODEL, START, "30"),
+        QuotaObserved("a", None, START, (Window("5h", 0.5, NAN),)),
+        QuotaObserved("a", None, START, ({"5h": 0.5},)),
+        QuotaObserved("a", None, START, [Window("5h", 0.5)]),
+        QuotaObserved("a", None, START, (Window(5, 0.5),)),
+        Probed("a", START, None),
+        Probed("a", START, Availability(ok="yes", checked_at=START)),
+    ],
+    ids=repr,
+)
+def test_what_is_no_signal_is_refused_and_nothing_that_came_with_it_is_taken_in(wrong):
+    rotator = of_document(account("a"))
+    before = rotator.pool
+    with pytest.raises(BadArgument):
+        rotator.ingest([Succeeded("a", MODEL, START), wrong])
+    assert rotator.pool is before
+
+
+def test_numbers_out_of_range_are_taken_in_within_it():
+    rotator = of_document(account("a"))
+    rotator.ingest(
+        [
+            QuotaObserved("a", None, START, (Window("5h", 5.0),)),
+            Succeeded("a", MODEL, START, -5),
+            Succeeded("a", MODEL, START, 2**70),
+            Succeeded("a", MODEL, START, 7),
+            RateLimited("a", MODEL, START + 1, 1e19),
+            Probed("a", START, Availability(ok=True, checked_at=NAN)),
+        ]
+    )
+    again = Rotator.memory(rotator.document(), clock=FakeClock())
+    window = again.pool.account("a").runtime.windows[0]
+    assert (window.remaining_fraction, window.spent_tokens) == (1.0, 2**53)
+    assert again.explain(MODEL).wake_at.year == 2036
+
+
+def test_a_response_that_reports_impossible_tokens_teaches_what_it_can():
+    rotator = of_document(account("a"))
+    rotator.observe("a", MODEL, status=200, tokens=-5)
+    rotator.observe("a", MODEL, status=429, headers={"retry-after": "9" * 30})
+    assert Rotator.memory(rotator.document(), clock=FakeClock()).pool.account("a").state(MODEL).last_success_at == START
+
+
+def test_tags_as_one_text_are_a_mistake_that_says_what_to_write():
+    rotator = of_document(account("a", tags=["work"]))
+    for call in (
+        rotator.next,
+        rotator.explain,
+        rotator.lease,
+        rotator.wait,
+        lambda model, tags: rotator.when_ready(model, print, tags=tags),
+        lambda model, tags: asyncio.run(rotator.wait_async(model, tags=tags)),
+    ):
+        with pytest.raises(BadArgument, match=r"\['work'\]"):
+            call(MODEL, tags="work")
+        call(MODEL, tags=None)
+    assert rotator.next(MODEL, tags=["work"]).account == "a"
+
+
+def test_a_closed_engine_chooses_and_learns_nothing_more_but_answers(path):
+    save(path, document(account("a"), active="a"))
+    rotator = Rotator.open(path, clock=FakeClock())
+    lease = rotator.lease(MODEL)
+    rotator.close()
+    rotator.close()
+    before = path.read_bytes()
+    for call in (
+        lambda: rotator.next(MODEL),
+        lambda: rotator.lease(MODEL),
+        lambda: rotator.wait(MODEL),
+        lambda: rotator.when_ready(MODEL, print),
+        lambda: rotator.observe("a", MODEL, **REFUSED),
+        lambda: lease.observe(**REFUSED),
+        lambda: rotator.ingest([Succeeded("a", MODEL, START)]),
+        lambda: rotator.hold("a"),
+        lambda: rotator.release("a"),
+    ):
+        with pytest.raises(BadArgument, match="closed"):
+            call()
+    lease.release()
+    assert rotator.explain(MODEL).account == "a"
+    assert rotator.document() == path.read_bytes() == before
+
+
+def test_a_clock_without_a_time_zone_is_refused_before_anything_is_read_by_it():
+    class Naive(FakeClock):
+        def now(self):
+            return super().now().replace(tzinfo=None)
+
+    with pytest.raises(BadArgument, match="time zone"):
+        of_document(account("a"), clock=Naive())
+
+
 def test_an_engine_in_memory_starts_no_thread_and_round_trips():
     threads = threading.active_count()
     clock = FakeClock()
@@ -208,6 +367,34 @@ def test_a_document_may_be_bytes_text_or_decoded_and_must_be_valid():
     for form in ({}, "", b"\xff", {"version": 2, "accounts": [{}]}):
         with pytest.raises(AccountsInvalid):
             Rotator.memory(form)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (json.dumps(document(account("a"))) + "\ud800", AccountsInvalid),
+        (document(account("a", weight=NAN)), BadArgument),
+        (document(account("a", note={"fake-set"})), BadArgument),
+        (document(account("a", note=b"fake-bytes")), BadArgument),
+        (bytearray(b'{"version": 2, "accounts": []}'), BadArgument),
+        (None, AccountsInvalid),
+        (["fake-list"], AccountsInvalid),
+    ],
+    ids=["half a pair", "NaN", "a set", "bytes", "a bytearray", "None", "a list"],
+)
+def test_what_is_no_document_is_refused_without_a_word_of_it(wrong, error):
+    with pytest.raises(error) as caught:
+        Rotator.memory(wrong)
+    assert "fake-" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_document_that_holds_itself_is_refused_and_half_a_surrogate_pair_is_carried():
+    endless = document(account("a"))
+    endless["accounts"].append(endless)
+    with pytest.raises(BadArgument):
+        Rotator.memory(endless)
+    assert Rotator.memory(document(account("\ud800")), clock=FakeClock()).next(MODEL).account == "\ud800"
 
 
 def test_document_is_what_a_flush_writes(path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from rotator.clock import MachineClock
 from rotator.core.signals import QuotaObserved, Succeeded
 from rotator.core.state import Window
 from rotator.engine.waiting import LEAST_STEP_SECS, STEP_SECS
+from rotator.errors import BadArgument
 
 JITTER = 2.0
 
@@ -170,6 +172,41 @@ def test_a_timeout_holds_although_the_clock_is_set_back(clock):
     with pytest.raises(ParkTimeout):
         rotator.wait(MODEL, timeout=30)
     assert 30 <= clock.mono - 1000 <= 31
+
+
+def test_a_timeout_does_not_end_early_because_the_clock_is_set_forward(clock):
+    rotator = of_document(parked(6 * 3600), clock)
+    clock.plan(10, lambda: clock.step(3600))
+    with pytest.raises(ParkTimeout):
+        rotator.wait(MODEL, timeout=60)
+    assert 60 <= clock.mono - 1000 <= 61
+
+
+def test_a_timeout_counts_a_suspend_with_a_clock_that_does(clock):
+    rotator = of_document(parked(9 * 3600), clock)
+
+    def suspended():
+        clock.suspend(3600)
+        clock.mono += 3600
+
+    clock.plan(10, suspended)
+    with pytest.raises(ParkTimeout):
+        rotator.wait(MODEL, timeout=600)
+    assert 3610 <= clock.mono - 1000 <= 3612
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the system has no clock that counts a suspend")
+def test_the_machines_clock_counts_a_suspend_where_it_can():
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    assert before <= MachineClock().monotonic() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def test_a_wait_under_way_ends_when_the_engine_is_closed(clock):
+    rotator = of_document(parked(600), clock)
+    clock.plan(10, rotator.close)
+    with pytest.raises(BadArgument, match="closed"):
+        rotator.wait(MODEL)
+    assert clock.wall - START <= 11
 
 
 def test_a_machine_that_was_suspended_past_the_wake_time_wakes_with_it(clock):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from simulators import MODEL, FakeClock, account, document, edit, runtime, save
 
 import rotator.core.codec.decode
 from rotator import Rotator
+from rotator.cli import main
 from rotator.core.codec.seal import is_sealed
 from rotator.store import leftovers, private
 
@@ -188,6 +191,22 @@ def test_a_line_of_seals_is_bounded(path, clock, one):
     state = runtime(path, "a")
     assert len(state["sealed_over"].split()) == 8
     assert state["rev"] == 21
+
+
+@pytest.mark.parametrize(
+    "words", [["check"], ["status"], ["status", "--json"], ["doctor"], ["next", "-m", "m", "--peek"]]
+)
+def test_a_seal_is_valid_and_nothing_that_people_are_shown(path, one, words):
+    learns(one, "ours")
+    said = io.TextIOWrapper(io.BytesIO())
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(["--accounts", str(path), *words])
+    said.flush()
+    shown = said.buffer.getvalue().decode()
+    state = runtime(path, "a")
+    assert code == 0 or words == ["doctor"]
+    assert shown
+    assert not any(part in shown for part in ("sealed_over", state["seal"], *state["sealed_over"].split()))
 
 
 def leftover(path, raw):

@@ -12,7 +12,7 @@ import time
 from rotator.cli.accounts import path_of
 from rotator.cli.next import parked_line, tell
 from rotator.cli.opening import Opened
-from rotator.cli.voice import local, printable, say_json, talk, whisper
+from rotator.cli.voice import in_zone, printable, say_json, talk, whisper
 from rotator.core.selection import Parked
 from rotator.core.status import outcome_json
 from rotator.errors import ParkTimeout
@@ -20,6 +20,7 @@ from rotator.errors import ParkTimeout
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime, tzinfo
 
     from rotator.cli.options import Asked
     from rotator.engine import Rotator
@@ -62,16 +63,50 @@ def _gave_up(error: ParkTimeout, rotator: Rotator, asked: Asked) -> int:
 class Countdown:
     """One line of a terminal that counts down."""
 
+    def __init__(self) -> None:
+        self._first: tuple[datetime, str] | None = None
+        """Who is ready first, and when: looked for anew when the wake time changes, since a pool may be large."""
+
     def __call__(self, parked: Parked) -> None:
-        """Show how long it will be, cut to the terminal's width."""
-        left = max(0, round(parked.wake_at.timestamp() - time.time()))
-        hours, rest = divmod(left, 3600)
-        text = f"parked for {hours}:{rest // 60:02}:{rest % 60:02}, until {local(parked.wake_at)} {parked.explanation}"
-        whisper(_CLEAR + printable(text)[: _columns() - 1], end="")
+        """Show until when, how long that is and who it will be, cut to the terminal's width."""
+        wake_at = parked.wake_at
+        if self._first is None or self._first[0] != wake_at:
+            self._first = wake_at, _first_ready(parked)
+        text = countdown(wake_at.timestamp(), time.time(), self._first[1])
+        whisper(_CLEAR + _cut(text, _columns() - 1), end="")
 
     def done(self) -> None:
         """Leave the line empty."""
         whisper(_CLEAR, end="")
+
+
+def countdown(until: float, now: float, name: str, zone: tzinfo | None = None) -> str:
+    """The line that counts down to ``until`` (epoch seconds); the minute is rounded up, so that nobody comes too early.
+
+    >>> from datetime import UTC
+    >>> countdown(1795171200.0, 1795167603.2, "a@example.com", UTC)
+    'parked until 10:40 (0:59:57 left): first ready a@example.com'
+    >>> countdown(1795257600.0, 1795167603.0, "a@example.com", UTC)
+    'parked until Nov 21 10:40 (24:59:57 left): first ready a@example.com'
+    """
+    hours, rest = divmod(max(0, -int(-(until - now) // 1)), 3600)
+    end, today = in_zone(-(-until // 60) * 60, zone), in_zone(now, zone)
+    spec = "%H:%M" if end.date() == today.date() else "%b %d %H:%M" if end.year == today.year else "%Y-%m-%d %H:%M"
+    return printable(
+        f"parked until {end.strftime(spec)} ({hours}:{rest // 60:02}:{rest % 60:02} left): first ready {name}"
+    )
+
+
+def _first_ready(parked: Parked) -> str:
+    waiting = [(each.ready_at, each.account) for each in parked.candidates if each.ready_at is not None]
+    return min(waiting, key=lambda pair: pair[0])[1]
+
+
+def _cut(text: str, columns: int) -> str:
+    """The text in at most so many columns, with … for what is missing; some letters take two."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= columns else set_cell_size(text, columns - 1).rstrip() + "…"
 
 
 class Lines:
@@ -94,6 +129,7 @@ class Lines:
 
 def _columns() -> int:
     try:
-        return max(os.get_terminal_size(sys.stderr.fileno()).columns, 20)
+        told = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
-        return 80
+        told = 0
+    return max(told, 20) if told else 80  # 0 is a terminal that was never told its size

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _SOFT = ("reset", "default")
 """Sources of cooldowns that a reading with quota left ends; what a provider or a person said, only a success ends."""
 
-LIMITS = ("retry-after", *_SOFT)
-"""Sources of cooldowns that a provider's limits set; what is left is a person's."""
+LIMITS = ("retry-after", "reset", "default")
+"""Sources of cooldowns that a provider's limits set, a guessed one last; what is left is a person's."""
 
 
 def joined(cooldowns: tuple[Cooldown, ...], new: Cooldown, ended: float, soft_ended: float) -> tuple[Cooldown, ...]:

@@ -12,6 +12,7 @@ from rotator.core.state import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rotator.core.scorer import Tier
     from rotator.core.state import Account, Window
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -119,6 +120,21 @@ def blocked(account: Account, word: str, ready_at: float, now: float) -> str:
     reason = f" ({account.runtime.blocked_reason})" if account.runtime.blocked_reason else ""
     until = "" if ready_at == NEVER else f" for {duration(ready_at - now)}"
     return f"{account.name} {_BLOCKS[word]}{reason if ready_at == NEVER else ''}{until}"
+
+
+def behind(account: Account, model: str, now: float, tier: Tier, best_tier: Tier) -> str:
+    """Why one that could serve stands behind the chosen one's tier: ``home@example.com is below its reserve (4 % left)``.
+
+    Empty when it does not: then its score decided.
+    """
+    if tier <= best_tier:
+        return ""
+    if tier[0] > best_tier[0]:
+        return f"{account.name} is kept for emergencies"
+    if tier[1] > best_tier[1]:
+        return f"{account.name} has priority {tier[1]}"
+    left = remaining(account, model, now)
+    return f"{account.name} is below its reserve" + ("" if left is None else f" ({percent(left)} left)")
 
 
 def cure(word: str) -> str:

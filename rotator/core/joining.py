@@ -3,7 +3,9 @@
 Refuses: to say when that is so (``lineage``), and to know a person's edits from what was never learned. Its laws, each a
 property test: it is commutative; a state joined with itself or with one that it was built on by facts is that state's
 readiness; and it is as ready as a replay of both sides' facts over what both began with. What a fact ended on one side is
-told by when: an end that is news to the other side ends there what was learned before it.
+told by when: an end that is news to the other side ends there what was learned before it. Two things left no instant, and
+so what they ended stands on, if the other side still knew it, until its deadline: a person's edit that took it out, and a
+success elsewhere in the quota group.
 """
 
 from __future__ import annotations

@@ -78,9 +78,10 @@ def appraise(
         left = _left(window, scored_at)
         if left is not None and left < least:
             least = left
-    guarded = ready and in_flight > 0 and (least <= policy.guard_remaining or _half_open(account, state))
+    scarce = least <= policy.guard_remaining
+    guarded = ready and in_flight > 0 and (scarce or _half_open(account, state))
     if guarded:
-        ready, ready_at, word = False, now + policy.guard_wait, "quota"
+        ready, ready_at, word = False, now + policy.guard_wait, "quota" if scarce else "cooldown"
     seen_at = _observed_at(account, state, windows)
     success_at = state.last_success_at
     reserve = account.min_remaining if account.min_remaining is not None else policy.min_remaining

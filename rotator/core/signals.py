@@ -177,7 +177,7 @@ def bounded(signal: Signal) -> Signal | None:
     counts as not told, and without an instant (or with a hard state that there is not) nothing is told at all. Instants
     are brought within RFC 3339 where they are kept.
     """
-    if signal.at != signal.at:  # noqa: PLR0124  true of NaN alone
+    if signal.at != signal.at:
         return None
     bounds = _BOUNDS.get(type(signal))
     kept: Signal | None = signal if bounds is None else bounds(signal)
@@ -191,7 +191,11 @@ def _within(value: float | None, most: float) -> float | None:
 
 
 def _bounded_window(window: Window) -> Window:
-    left, length, reset = _within(window.remaining_fraction, 1.0), _within(window.length_secs, DELAY_MAX), window.reset_time
+    left, length, reset = (
+        _within(window.remaining_fraction, 1.0),
+        _within(window.length_secs, DELAY_MAX),
+        window.reset_time,
+    )
     if reset is not None and reset != reset:  # noqa: PLR0124
         reset = None
     length = length or None
@@ -223,7 +227,7 @@ def _bounded_delay(news: RateLimited | ServerFailed) -> Signal:
 
 
 def _bounded_hold(news: Held) -> Held | None:
-    return None if news.until is not None and news.until != news.until else news  # noqa: PLR0124
+    return None if news.until is not None and news.until != news.until else news
 
 
 def _bounded_block(news: Blocked) -> Blocked | None:

@@ -18,6 +18,7 @@ NEVER = float("inf")
 COUNT_MAX = 2**53
 """Where counting ends: the last whole number up to which every reader of JSON is exact (RFC 8259, section 6)."""
 
+_GLOB = frozenset("*?[")
 _LENGTHS = (60.0, 3600.0, 18000.0, 86400.0, 604800.0, 2592000.0)
 """Lengths of the windows of this field: a minute, an hour, 5 hours, a day, a week, 30 days."""
 
@@ -179,7 +180,7 @@ class Account(Value):
         for pattern in self.models:
             if pattern in ("*", model):
                 return True
-            if _is_glob(pattern):
+            if not _GLOB.isdisjoint(pattern):
                 from fnmatch import fnmatchcase
 
                 if fnmatchcase(model, pattern):
@@ -240,17 +241,13 @@ class Account(Value):
         """
         known = self.runtime.models
         ready = [self.ready_at(model, policy)[0] for model in known if self.serves(model)]
-        if not all(pattern in known and not _is_glob(pattern) for pattern in self.models):
+        if not all(pattern in known and _GLOB.isdisjoint(pattern) for pattern in self.models):
             unheard = max(known, key=len, default="") + "?"
             ready.append(self.replace(models=(unheard,)).ready_at(unheard, policy)[0])
         return min(ready, default=NEVER)
 
 
 _CHUNK = 100
-
-
-def _is_glob(pattern: str) -> bool:
-    return "*" in pattern or "?" in pattern or "[" in pattern
 
 
 class Pool:

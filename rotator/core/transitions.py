@@ -5,8 +5,8 @@ Refuses: a clock, JSON, scores, how windows and cooldowns join (``windows``, ``c
 - Replay is a fold: ``replay(p, a + b) == replay(replay(p, a), b)``.
 - Facts land by their own time: any order of the same facts with explicit delays gives the same readiness. Readings,
   ends and successes are joins (the latest ``at``); a cooldown that was learned before the latest end of cooldowns is
-  ignored, and of the others every one that could still decide is kept. Exempt is what people said about one account
-  within one millisecond: a hold and a release contradict each other, and the later arrival stands. Exempt too is what
+  ignored, and of the others every one that could still decide is kept. Exempt is what is said of one account within
+  one millisecond when it is a success or a person who says it: one ends what the other begins, and the later stands. Exempt too is what
   an account hears of its quota group's successes: a cooldown of before one, heard after it, stands until its deadline.
 - Partial news never erases: a reading updates the windows that it names, and of those the parts that it knows.
 - A fact about an account that is gone is dropped.
@@ -46,13 +46,7 @@ if TYPE_CHECKING:
 _AUTH_GROWTH = 1.7
 _REFUSED_GROWTH = 4
 _REFUSED_IN_A_ROW = 3
-_NO_FLAGS: dict[str, Any] = {
-    "banned": False,
-    "restricted": False,
-    "auth_failed": False,
-    "blocked_reason": "",
-    "blocked_at": 0.0,
-}
+_NO_FLAGS = {"banned": False, "restricted": False, "auth_failed": False, "blocked_reason": "", "blocked_at": 0.0}
 
 
 def apply(pool: Pool, signal: Signal) -> Pool:
@@ -86,20 +80,21 @@ def significant(before: Runtime, after: Runtime, model: str | None) -> bool:
     """
     if before is after:
         return False
-    if (before.cooldowns, before.held, before.held_until, before.banned, before.restricted, before.auth_failed) != (
-        (after.cooldowns, after.held, after.held_until, after.banned, after.restricted, after.auth_failed)
-    ) or before.availability != after.availability:
-        return True
-    if before.windows is not after.windows and spent(before.windows) != spent(after.windows):
+    if _blocks(before) != _blocks(after):
         return True
     for name in after.models if model is None else (model,):
         was, now = before.models.get(name, UNKNOWN_MODEL), after.models.get(name, UNKNOWN_MODEL)
-        if was is not now and (
-            (was.cooldowns, was.held, was.held_until) != (now.cooldowns, now.held, now.held_until)
-            or spent(was.windows) != spent(now.windows)
-        ):
+        if was is not now and _shuts(was) != _shuts(now):
             return True
     return False
+
+
+def _shuts(holder: Runtime | ModelState) -> tuple[Any, ...]:
+    return holder.cooldowns, holder.held, holder.held_until, spent(holder.windows)
+
+
+def _blocks(runtime: Runtime) -> tuple[Any, ...]:
+    return _shuts(runtime), runtime.banned, runtime.restricted, runtime.auth_failed, runtime.availability
 
 
 def _with_model(runtime: Runtime, model: str, state: ModelState, **changes: Any) -> Runtime:
@@ -156,10 +151,8 @@ def _quota_shared(runtime: Runtime, news: QuotaShared, _policy: Policy) -> Runti
     """
     at, state = tidy(news.at), runtime.models.get(news.model, UNKNOWN_MODEL)
     refused = runtime.consecutive_401 or runtime.consecutive_403
-    after = runtime.replace(
-        cooldowns=without(runtime.cooldowns, at, sources=("retry-after", "reset") if refused else LIMITS),
-        windows=charged(runtime.windows, news.tokens, at),
-    )
+    cooldowns = without(runtime.cooldowns, at, sources=LIMITS[:2] if refused else LIMITS)
+    after = runtime.replace(cooldowns=cooldowns, windows=charged(runtime.windows, news.tokens, at))
     served = state.replace(
         cooldowns=without(state.cooldowns, at, sources=LIMITS),
         consecutive_429=0 if at >= state.last_429_at else state.consecutive_429,
@@ -271,7 +264,9 @@ def _rotated(runtime: Runtime, news: Rotated, _policy: Policy) -> Runtime:
     at = tidy(news.at)
     if at < runtime.last_active_at:
         return runtime
-    return runtime.replace(last_active_at=at, selected=Selection(news.previous or None, at, news.reason, news.shadow or None))
+    return runtime.replace(
+        last_active_at=at, selected=Selection(news.previous or None, at, news.reason, news.shadow or None)
+    )
 
 
 def _session_placed(runtime: Runtime, news: SessionPlaced, policy: Policy) -> Runtime:

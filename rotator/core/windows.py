@@ -66,16 +66,17 @@ def charged(windows: tuple[Window, ...], tokens: int, at: float) -> tuple[Window
     if not tokens:
         return windows
     return tuple(
-        [
-            w.replace(spent_tokens=min(w.spent_tokens + tokens, COUNT_MAX)) if w.updated_at <= at else w
-            for w in windows
-        ]
+        [w.replace(spent_tokens=min(w.spent_tokens + tokens, COUNT_MAX)) if w.updated_at <= at else w for w in windows]
     )
 
 
-def spent(windows: tuple[Window, ...]) -> list[tuple[str, float | None]]:
-    """Name and reset of every window in which nothing was left."""
-    return [(w.name, w.reset_time) for w in windows if w.remaining_fraction is not None and w.remaining_fraction <= 0]
+def spent(windows: tuple[Window, ...]) -> list[tuple[str, float]]:
+    """Name and reset of every window in which nothing was left; where the reset is not known, when that was seen."""
+    return [
+        (w.name, w.updated_at if w.reset_time is None else w.reset_time)
+        for w in windows
+        if w.remaining_fraction is not None and w.remaining_fraction <= 0
+    ]
 
 
 def shows_quota(windows: tuple[Window, ...]) -> bool:

@@ -6,7 +6,7 @@ Refuses: applying them (``ledger``), clocks, what a provider's bytes mean (``cor
 from __future__ import annotations
 
 from rotator.core.instants import aware
-from rotator.core.signals import QuotaObserved, RateLimited, Rotated, SessionPlaced
+from rotator.core.signals import QuotaObserved, QuotaShared, RateLimited, Rotated, SessionPlaced, Succeeded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +49,16 @@ def facts_of_response(
 
 
 def shared(pool: Pool, signal: Signal) -> tuple[Signal, ...]:
-    """The fact, and the same one of every account of its quota group when it is about their common limit."""
-    if signal.account not in pool or not isinstance(signal, QuotaObserved | RateLimited):
+    """The fact, and what it says of the other accounts of its quota group where it is about their common limit.
+
+    A reading or a 429 of one is one of all; a success of one is for the others a ``QuotaShared``.
+    """
+    if signal.account not in pool or not isinstance(signal, QuotaObserved | RateLimited | Succeeded):
         return (signal,)
     group = pool.account(signal.account).quota_group
     if group is None:
         return (signal,)
-    return tuple([signal.replace(account=member.name) for member in pool if member.quota_group == group])
+    others = [member.name for member in pool if member.quota_group == group and member.name != signal.account]
+    if isinstance(signal, Succeeded):
+        return (signal, *[QuotaShared(name, signal.model, signal.at, signal.tokens) for name in others])
+    return (signal, *[signal.replace(account=name) for name in others])

@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 
 class Rotator(Running):
-    """Which account now, and if none, when. Made by ``open`` or ``memory``; thread-safe; a context manager."""
+    """Which account now, and if none, when. Made by ``open`` or ``memory``; thread-safe; a context manager.
+
+    Once it is closed, whatever chooses or learns raises BadArgument, also a wait that is under way: nothing would write what
+    it learns. Questions (``explain``, ``pool``, ``document``) are still answered. A ``clock`` whose ``now`` has no time zone
+    is BadArgument too.
+    """
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, policy: Policy | None = None, clock: Clock | None = None) -> Rotator:
@@ -45,24 +50,23 @@ class Rotator(Running):
     def memory(
         cls, document: bytes | str | Mapping[str, Any], *, policy: Policy | None = None, clock: Clock | None = None
     ) -> Rotator:
-        """The same engine without a file, on the bytes of a document or on a decoded one. Raises AccountsInvalid."""
-        if isinstance(document, str):
-            document = document.encode()
-        if not isinstance(document, bytes):
-            import json  # only for a decoded document
+        """The same engine without a file, on the bytes of a document or on a decoded one.
 
-            document = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2).encode()
-        return cls(document, policy, clock)
+        Raises AccountsInvalid for what is no document, and BadArgument for what JSON cannot say (NaN, an object of a class).
+        """
+        return cls(_bytes_of(document), policy, clock)
 
     def next(
-        self, model: str, *, session: str | None = None, tags: Iterable[str] = (), size: int | None = None
+        self, model: str, *, session: str | None = None, tags: Iterable[str] | None = (), size: int | None = None
     ) -> Selected | Parked | Unavailable:
         """The account for the next request of ``model``, made active.
 
         ``session`` is the key of a conversation that stays on its account while that is good; ``tags`` limit the
-        accounts to those that bear all of them; ``size`` is the expected number of tokens.
+        accounts to those that bear all of them; ``size`` is the expected number of tokens. Raises BadArgument for ``tags``
+        that are one text, and in a closed engine.
         """
         with self._lock:
+            self._refuse_closed()
             outcome = self.explain(model, session=session, tags=tags, size=size)
             if isinstance(outcome, Selected):
                 facts = facts_of_choice(outcome, session)
@@ -75,16 +79,16 @@ class Rotator(Running):
         model: str,
         *,
         session: str | None = None,
-        tags: Iterable[str] = (),
+        tags: Iterable[str] | None = (),
         size: int | None = None,  # noqa: ARG002  no selector weighs it yet
     ) -> Selected | Parked | Unavailable:
         """The same choice as ``next`` would make now, not taken."""
         with self._lock:
             now = self._look()
-            return self._choosing.decide(self._keeper.pool, model, now, tuple(tags), session)
+            return self._choosing.decide(self._keeper.pool, model, now, _wanted(tags), session)
 
     def lease(
-        self, model: str, *, session: str | None = None, tags: Iterable[str] = (), size: int | None = None
+        self, model: str, *, session: str | None = None, tags: Iterable[str] | None = (), size: int | None = None
     ) -> Lease | Parked | Unavailable:
         """``next``, and the account counts as serving one more request until the lease ends."""
         with self._lock:
@@ -115,7 +119,7 @@ class Rotator(Running):
         body's usage. A response that cannot be understood teaches by its status alone. Raises UnknownAccount.
         """
         with self._lock:
-            at = self._look()
+            at = self._live()
             facts = facts_of_response(
                 self._account(account), model, at, status=status, headers=headers, body=body, tokens=tokens
             )
@@ -130,9 +134,16 @@ class Rotator(Running):
             pass
 
     def ingest(self, signals: Iterable[Signal]) -> None:
-        """Take facts in that you made yourself; about an account that is gone they are dropped."""
+        """Take facts in that you made yourself; about an account that is gone they are dropped.
+
+        Numbers out of range are brought within it (``core.signals.bounded``). Raises BadArgument, and takes none of them
+        in, when one is no signal: an instant that is a datetime or NaN, a hard state that there is not, a wrong type.
+        """
+        from rotator.engine.ingesting import checked  # only who makes facts needs it
+
+        listed = checked(signals)
         with self._lock:
-            self._add(signals, self._look())
+            self._add(listed, self._live())
 
     def hold(self, name: str, *, until: datetime | None = None, model: str | None = None) -> None:
         """Set an account (or one model of it) aside, without end or until an aware instant.
@@ -143,14 +154,14 @@ class Rotator(Running):
             message = "an instant needs a time zone: use datetime.now(UTC) + ..."
             raise BadArgument(message)
         with self._lock:
-            at = self._look()
+            at = self._live()
             self._account(name)
             self._add([Held(name, model, at, None if until is None else until.timestamp())], at)
 
     def release(self, name: str, *, model: str | None = None) -> None:
         """Give an account (or one model of it) back; also ends its cooldowns and hard states. Raises UnknownAccount."""
         with self._lock:
-            at = self._look()
+            at = self._live()
             self._account(name)
             self._add([Released(name, model, at)], at)
 
@@ -166,7 +177,7 @@ class Rotator(Running):
         *,
         timeout: float | timedelta | None = None,
         session: str | None = None,
-        tags: Iterable[str] = (),
+        tags: Iterable[str] | None = (),
         size: int | None = None,
         progress: Callable[[Parked], None] | None = None,
     ) -> Selected | Unavailable:
@@ -176,7 +187,7 @@ class Rotator(Running):
         the wall clock, so that a suspended machine, a stepped clock, a person's edit and another process are all noticed.
         ``progress`` is called at each step while parked.
         """
-        kept = tuple(tags)
+        kept = _wanted(tags)
         waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size), timeout)
         self._watching.enter(waiting)
         try:
@@ -190,11 +201,11 @@ class Rotator(Running):
         *,
         timeout: float | timedelta | None = None,  # noqa: ASYNC109  the same face as wait
         session: str | None = None,
-        tags: Iterable[str] = (),
+        tags: Iterable[str] | None = (),
         size: int | None = None,
     ) -> Selected | Unavailable:
         """The awaitable ``wait``; it sleeps on a thread of the loop's executor, which cancelling it wakes."""
-        kept = tuple(tags)
+        kept = _wanted(tags)
         waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size), timeout)
         self._watching.enter(waiting)
         try:
@@ -203,13 +214,13 @@ class Rotator(Running):
             self._watching.leave(waiting)
 
     def when_ready(
-        self, model: str, callback: Callable[[Selected | Unavailable], None], *, tags: Iterable[str] = ()
+        self, model: str, callback: Callable[[Selected | Unavailable], None], *, tags: Iterable[str] | None = ()
     ) -> Callable[[], None]:
         """Call back once, from ``tick`` (on the alarm's thread), when somebody is ready or only a person can help.
 
         The choice is not taken: whoever is called asks ``next``. Returns a function that cancels the watch.
         """
-        kept = tuple(tags)
+        kept = _wanted(tags)
         return self._watching.watch(self._waiting(lambda: self.explain(model, tags=kept), None), callback)
 
     def _waiting(
@@ -217,6 +228,7 @@ class Rotator(Running):
     ) -> Waiting:
         from rotator.engine.waiting import Waiting  # only who waits needs threading
 
+        self._refuse_closed()
         return Waiting(decide, self._news, self._clock, timeout)
 
     def credentials(self, name: str) -> Credentials:
@@ -228,3 +240,30 @@ class Rotator(Running):
             self._account(name)
             found = self._keeper.document.account(self._keeper.pool.index(name))
         return resolve(name, found)
+
+
+def _wanted(tags: Iterable[str] | None) -> tuple[str, ...]:
+    """The tags to look for; a text would be taken apart into its letters, and match nobody."""
+    if isinstance(tags, str):
+        message = f"tags are several texts: use [{tags!r}]"
+        raise BadArgument(message)
+    return () if tags is None else tuple(tags)
+
+
+def _bytes_of(document: bytes | str | Mapping[str, Any]) -> bytes:
+    """A document as bytes. What is raised carries nothing of it, which holds secrets, neither as a value nor as a context."""
+    if isinstance(document, bytes):
+        return document
+    if isinstance(document, str):
+        return document.encode(errors="surrogatepass")  # half a pair is no UTF-8, which decoding says
+    import json  # only for a decoded document
+
+    try:
+        try:
+            return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can carry
+            return json.dumps(document, indent=2).encode()
+    except (TypeError, ValueError, RecursionError):
+        pass
+    message = "a decoded document holds only what JSON can say: dict, list, str, int, float (not NaN), bool, None"
+    raise BadArgument(message)

@@ -13,9 +13,11 @@ import weakref
 
 from rotator.clock import MachineClock
 from rotator.core.instants import aware, tidy
+from rotator.core.signals import bounded
 from rotator.engine.choosing import Choosing
 from rotator.engine.learning import shared
 from rotator.engine.watching import Watching
+from rotator.errors import BadArgument
 from rotator.keeping import Keeper
 from rotator.store.file import Store
 
@@ -99,10 +101,12 @@ class Running:
             return self._keeper.file_state()
 
     def close(self) -> None:
-        """Flush, and stop the alarm; closing twice is nothing."""
-        if self._closed:
-            return
-        self._closed = True
+        """Flush, stop the alarm and wake who waits, whom it refuses; closing twice is nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._watching.tell()
         self._watching.stop()
         self.flush()
         _engines.discard(self)
@@ -116,7 +120,21 @@ class Running:
         self.close()
 
     def _now(self) -> float:
-        return tidy(self._clock.now().timestamp())
+        now = self._clock.now()
+        if now.tzinfo is None:
+            message = "the clock's now() needs a time zone: use datetime.now(UTC)"
+            raise BadArgument(message)
+        return tidy(now.timestamp())
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            message = "this engine is closed: what it learns would be lost"
+            raise BadArgument(message)
+
+    def _live(self) -> float:
+        """``_look`` of an operation that learns."""
+        self._refuse_closed()
+        return self._look()
 
     def _look(self) -> float:
         """The one reading of the clock of an operation, and a look whether the file has changed."""
@@ -138,7 +156,8 @@ class Running:
     def _add(self, signals: Iterable[Signal], now: float) -> None:
         changed = sooner = False
         for signal in signals:
-            for fact in shared(self._keeper.pool, signal):
+            within = bounded(signal)
+            for fact in () if within is None else shared(self._keeper.pool, within):
                 added = self._keeper.add(fact, now)
                 if added is not None:
                     self._choosing.touch(added[0])

@@ -29,7 +29,8 @@ class Waiting:
     """A wait that began when it was made.
 
     ``decide`` makes the choice (and takes it, if it is to be taken); ``heard`` looks at the file and says how many news
-    there were so far; ``event`` is set by whoever brings news. ``timeout`` is in seconds or a timedelta.
+    there were so far; ``event`` is set by whoever brings news. ``timeout`` is in seconds or a timedelta, and runs out by the
+    clock's ``monotonic`` alone: a step of the wall clock neither shortens nor prolongs it.
     """
 
     def __init__(
@@ -44,11 +45,11 @@ class Waiting:
         self._heard = heard
         self._clock = clock
         self._limit = timeout if timeout is None or isinstance(timeout, int | float) else timeout.total_seconds()
-        self._began, self._began_mono = self._time()
+        began, self._began_mono = self._time()
         self._parked: Parked | None = None
         self._known = -1
         self._planned = 0.0
-        self._decided = self._began, self._began_mono
+        self._decided = began, self._began_mono
 
     def _time(self) -> tuple[float, float]:
         return self._clock.now().timestamp(), self._clock.monotonic()
@@ -67,7 +68,7 @@ class Waiting:
             self._planned = outcome.wake_at.timestamp() + _jitter(outcome.pool.policy.wake_jitter)
         left = min(STEP_SECS, self._planned - now)
         if self._limit is not None:
-            spent = max(now - self._began, mono - self._began_mono)
+            spent = mono - self._began_mono
             if spent >= self._limit:
                 message = f"nobody became ready for {parked.model} within {self._limit:g} s: {parked.explanation}"
                 raise ParkTimeout(message, parked.wake_at)

@@ -258,7 +258,9 @@ class Keeper:
             )
         self._in_place = store.mode == "in_place"
         if store.tightened:
-            self._warn(f"{store.path}: it was readable by others and is now mode 0600, as a file for credentials should be")
+            self._warn(
+                f"{store.path}: it was readable by others and is now mode 0600, as a file for credentials should be"
+            )
 
     def _put_back(self) -> None:
         self._ledger.put_back()

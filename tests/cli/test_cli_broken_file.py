@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 TYPOS = {
     "a trailing comma in an account": '{"accounts": [{"name": "a",}]}',
     "a trailing comma between accounts": '{"accounts": [{"name": "a"},]}',
-    "a key in single quotes": "{\"accounts\": [{'name': \"a\"}]}",
+    "a key in single quotes": '{"accounts": [{\'name\': "a"}]}',
     "a missing colon": '{"accounts": [{"name" "a"}]}',
     "a missing comma": '{"accounts": [{"name": "a" "email": "b"}]}',
     "a comment": '{"accounts": [{"name": "a" // mine\n}]}',

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -24,6 +26,28 @@ def test_help_names_every_command_and_loads_none():
         assert told in done.stdout
     loaded = {module.rpartition(".")[2] for module in done.stderr.split()}
     assert not loaded & {place.partition(":")[0] for place, _ in COMMANDS.values()}
+
+
+REPOSITORY = Path(package.__file__).parents[1]
+
+
+def _commands_told(name):
+    """The words that a document sets in code, by themselves or behind ``rotator``, as far as a command may be meant."""
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    alone = re.findall(r"`(?:rotator )?([a-z]+)(?: [^`]*)?`", text)
+    return {*alone, *re.findall(r"^\$ rotator ([a-z]+)", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_every_command_stands_in_the_documents_that_list_them(name):
+    assert {*COMMANDS} - _commands_told(name) == set()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_a_document_names_no_command_that_is_not_there(name):
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    named = re.findall(r"(?:`|^\$ )rotator ([a-z]+)", text, re.MULTILINE)
+    assert {*named} - {*COMMANDS} == set()
 
 
 @pytest.mark.parametrize("name", MINE)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from rotator.cli import waiting
 from rotator.core.codec.decode import decode
@@ -139,13 +143,7 @@ def test_without_a_terminal_there_is_a_line_at_once_and_one_a_minute(home, capfd
     assert capfd.readouterr().err.count("rotator: parked until ") == 3
 
 
-def test_on_a_terminal_one_line_counts_down_within_its_width(home, rotator):
-    _limit(home / "accounts.json", 3700)
-    ours, theirs = os.openpty()
-    environment = {**os.environ, "TERM": "xterm"}
-    with subprocess.Popen([*PROGRAM, "park", "-m", "g", "--timeout", "1.2"], stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        assert process.wait(20) == 124
+def _rest_of(ours):
     shown = b""
     with io.FileIO(ours) as terminal:
         try:
@@ -153,7 +151,39 @@ def test_on_a_terminal_one_line_counts_down_within_its_width(home, rotator):
                 shown += piece
         except OSError:
             pass  # the end of a terminal
-    frames = [frame for frame in shown.decode().split("\r\x1b[K") if frame.startswith("parked for ")]
+    return shown.decode()
+
+
+def test_on_a_terminal_one_line_counts_down_within_its_width(home):
+    _limit(home / "accounts.json", 90000, 3700)
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen([*PROGRAM, "park", "-m", "g", "--timeout", "1.2"], stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        assert process.wait(20) == 124
+    frames = [frame for frame in _rest_of(ours).split("\r\x1b[K") if frame.startswith("parked until ")]
     assert len(frames) >= 2
-    assert frames[0].startswith("parked for 1:01:")
+    assert re.fullmatch(r"parked until ([A-Z]\S+ \d\d )?\d\d:\d\d \(1:01:\d\d left\): first ready a1", frames[0])
     assert all(len(frame) < 80 and "\n" not in frame for frame in frames)
+
+
+def test_ctrl_c_leaves_the_line_of_the_countdown_empty(home):
+    _limit(home / "accounts.json", 3700)
+    ours, theirs = os.openpty()
+    environment = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen([*PROGRAM, "park", "-m", "g", "--timeout", "15"], stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while b"left)" not in shown:
+            shown += os.read(ours, 4096)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    assert _rest_of(ours).endswith("\r\x1b[K")
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",)), max_size=100), st.integers(20, 120))
+def test_what_does_not_fit_a_terminal_ends_with_three_dots(name, columns):
+    line = waiting.countdown(1795171200.0, 1795167603.0, name, UTC)
+    cut = waiting._cut(line, columns)
+    assert cell_len(cut) <= columns
+    assert cut == line if cell_len(line) <= columns else cut.endswith("…")

@@ -233,21 +233,21 @@ def cooled(source):
 
 
 WHY = [
-    (account("a", {}, consecutive_401=1, **cooled("default")), "401 × 1 · guessed wait"),
-    (account("a", {}, consecutive_403=1, **cooled("default")), "403 × 1 · guessed wait"),
-    (account("a", cooled("default"), consecutive_failures=2), "5xx × 2 · guessed wait"),
-    (account("a", {**cooled("default"), "consecutive_429": 1}), "429 × 1 · guessed wait"),
+    (account("a", {}, consecutive_401=1, **cooled("default")), "401 x 1, guessed wait"),
+    (account("a", {}, consecutive_403=1, **cooled("default")), "403 x 1, guessed wait"),
+    (account("a", cooled("default"), consecutive_failures=2), "5xx x 2, guessed wait"),
+    (account("a", {**cooled("default"), "consecutive_429": 1}), "429 x 1, guessed wait"),
     (
         account("a", cooled("default"), consecutive_401=1, consecutive_failures=1, **cooled("default")),
-        "401 × 1 · 5xx × 1 · guessed wait",
+        "401 x 1, 5xx x 1, guessed wait",
     ),
-    (account("a", {**cooled("reset"), "consecutive_429": 3}), "429 × 3 · cooldown from reset"),
+    (account("a", {**cooled("reset"), "consecutive_429": 3}), "429 x 3, cooldown from reset"),
 ]
 
 
 @pytest.mark.parametrize(("refused", "told"), WHY)
 def test_a_cooldown_says_what_happened_and_where_its_length_is_from_once(refused, told):
-    row = shown({"version": 2, "accounts": [refused]}, 10_000, model=MODEL).splitlines()[-1]
+    row = shown({"version": 2, "accounts": [refused]}, 10_000, model=MODEL, encoding="ascii").splitlines()[-1]
     assert row.endswith(f"  {told}")
 
 

@@ -11,6 +11,7 @@ from rotator.core.signals import (
     Held,
     Probed,
     QuotaObserved,
+    QuotaShared,
     RateLimited,
     Refused,
     Released,
@@ -59,6 +60,7 @@ windows = st.lists(st.sampled_from(sorted(LENGTHS)), min_size=1, max_size=3, uni
 )
 quota = st.builds(QuotaObserved, names, scopes, instants, windows, st.sampled_from([1.0, 0.5]), st.booleans())
 successes = st.builds(Succeeded, names, models, instants, st.sampled_from([0, 0, 7, 1000]))
+shares = st.builds(QuotaShared, names, models, instants, st.sampled_from([0, 0, 7]))
 limits = st.builds(
     RateLimited, names, models, instants, delays, st.sampled_from(["retry-after", "reset"]), st.booleans()
 )
@@ -81,7 +83,7 @@ climbing = st.one_of(
     st.builds(Refused, names, scopes, instants, st.just("forbidden")),
 )
 """Facts whose length depends on how many came before."""
-signals: st.SearchStrategy[Signal] = st.one_of(explicit, climbing, rotations, placements)
+signals: st.SearchStrategy[Signal] = st.one_of(explicit, climbing, rotations, placements, shares)
 
 
 @st.composite

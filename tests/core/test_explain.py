@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies_core import MODELS, POLICY, T0, instants, pool_of, pools, told
 
-from rotator.core.explain import blocked, chosen, clock, duration, percent, remedy, summary
+from rotator.core.explain import behind, blocked, chosen, clock, duration, percent, remedy, summary
 from rotator.core.selection import Parked, Selected, Unavailable, select
 from rotator.core.signals import Blocked, Held, Probed, QuotaObserved, RateLimited, Succeeded
 from rotator.core.state import NEVER, Account, Availability, Window
@@ -132,6 +132,29 @@ def test_an_account_that_cannot_serve_says_why_and_for_how_long(account, facts, 
     known = told(pool_of(account), *facts).account("a")
     ready_at, word = known.ready_at(M, POLICY)
     assert blocked(known, word, ready_at, T0) == words
+
+
+@pytest.mark.parametrize(
+    ("account", "best", "words"),
+    [
+        (Account("a", emergency=True), (False, 9, True), "a is kept for emergencies"),
+        (Account("a", priority=5), (False, 0, True), "a has priority 5"),
+        (Account("a"), (False, 0, False), "a is below its reserve (4 % left)"),
+        (Account("a"), (False, 0, True), ""),
+        (Account("a"), (False, 3, False), ""),
+    ],
+)
+def test_an_account_that_could_serve_but_stands_behind_says_why(account, best, words):
+    known = told(pool_of(account), _reading("a", 0.04, 2400)).account("a")
+    assert behind(known, M, T0, (account.emergency, account.priority, True), best) == words
+
+
+def test_what_is_said_of_an_account_below_its_reserve_is_what_decided():
+    outcome = select(told(pool_of("a", "b"), _reading("a", 0.04, 2400), _reading("b", 0.6, 2400)), M, now=T0)
+    best, other = outcome.candidates[1], outcome.candidates[0]
+    assert (outcome.account, other.selection_reason) == ("b", "lower_tier")
+    known = outcome.pool.account("a")
+    assert behind(known, M, T0, other.tier, best.tier) == "a is below its reserve (4 % left)"
 
 
 def test_a_failed_probe_is_told_while_another_account_serves():

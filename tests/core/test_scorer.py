@@ -195,23 +195,24 @@ def test_what_was_observed_of_the_model_or_the_account_is_usable_for_a_day(fact,
 
 
 @pytest.mark.parametrize(
-    ("runtime", "guarded"),
+    ("runtime", "word"),
     [
-        (Runtime(windows=(Window("5h", 0.015, T0 + 900),)), True),
-        (Runtime(windows=(Window("5h", 0.016, T0 + 900),)), False),
-        (Runtime(windows=(Window("5h", 0.01, T0),)), False),
-        (Runtime(models={M: ModelState(consecutive_429=1)}), True),
-        (Runtime(models={"m-2": ModelState(consecutive_429=1)}), False),
-        (Runtime(consecutive_401=1), True),
-        (Runtime(consecutive_403=1), True),
-        (Runtime(consecutive_failures=1), True),
-        (Runtime(), False),
+        (Runtime(windows=(Window("5h", 0.015, T0 + 900),)), "quota"),
+        (Runtime(windows=(Window("5h", 0.015, T0 + 900),), consecutive_failures=1), "quota"),
+        (Runtime(windows=(Window("5h", 0.016, T0 + 900),)), None),
+        (Runtime(windows=(Window("5h", 0.01, T0),)), None),
+        (Runtime(models={M: ModelState(consecutive_429=1)}), "cooldown"),
+        (Runtime(models={"m-2": ModelState(consecutive_429=1)}), None),
+        (Runtime(consecutive_401=1), "cooldown"),
+        (Runtime(consecutive_403=1), "cooldown"),
+        (Runtime(consecutive_failures=1), "cooldown"),
+        (Runtime(), None),
     ],
 )
-def test_one_request_at_a_time_near_a_limit_and_after_a_refusal(runtime, guarded):
+def test_one_request_at_a_time_near_a_limit_and_after_a_refusal(runtime, word):
     standing = _appraised(Account("a", runtime=runtime), in_flight=1)
-    assert standing.guarded is guarded
-    assert (standing.ready_at, standing.blocked_by) == ((T0 + POLICY.guard_wait, "quota") if guarded else (0.0, None))
+    assert standing.guarded is (word is not None)
+    assert (standing.ready_at, standing.blocked_by) == ((T0 + POLICY.guard_wait if word else 0.0), word)
     assert not _appraised(Account("a", runtime=runtime)).guarded
 
 

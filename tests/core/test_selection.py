@@ -362,15 +362,17 @@ def test_a_session_stays_even_where_every_probe_failed():
 
 
 @pytest.mark.parametrize(
-    "news", [_reading("a", 0.01, 900), RateLimited("a", M, T0 - 60, 1.0)], ids=["near a limit", "after a refusal"]
+    ("news", "word"),
+    [(_reading("a", 0.01, 900), "quota"), (RateLimited("a", M, T0 - 60, 1.0), "cooldown")],
+    ids=["near a limit", "after a refusal"],
 )
-def test_a_guarded_account_lets_one_request_in_at_a_time(news):
+def test_a_guarded_account_lets_one_request_in_at_a_time(news, word):
     pool = told(pool_of("a"), news)
     assert _name(pool) == "a"
     parked = select(pool, M, now=T0, in_flight={"a": 1})
     assert isinstance(parked, Parked)
     assert parked.wake_at.timestamp() == pytest.approx(T0 + POLICY.guard_wait, abs=1e-5)
-    assert parked.candidates[0].blocked_by == "quota"
+    assert parked.candidates[0].blocked_by == word
     assert _name(told(pool_of("a", Account("b", priority=9)), news), in_flight={"a": 1}) == "b"
     healthy = told(pool_of("a"), _reading("a", 0.5, 900), Succeeded("a", M, T0))
     assert _name(healthy, in_flight={"a": 7}) == "a"

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.core.strategies_core import MODELS, T0, pool_of, told
+from strategies_core import MODELS, T0, pool_of, told
 
 from rotator.core.codec.decode import decode
 from rotator.core.codec.encode import encode
@@ -65,9 +65,7 @@ extreme = st.one_of(
     st.builds(QuotaObserved, names, scopes, instants, windows, numbers, st.booleans()),
     st.builds(Succeeded, names, models, instants, numbers),
     st.builds(QuotaShared, names, models, instants, numbers),
-    st.builds(
-        RateLimited, names, models, instants, st.none() | numbers, st.sampled_from(["reset", ""]), st.booleans()
-    ),
+    st.builds(RateLimited, names, models, instants, st.none() | numbers, st.sampled_from(["reset", ""]), st.booleans()),
     st.builds(ServerFailed, names, models, instants, st.none() | numbers),
     st.builds(AuthRefused, names, instants, words, st.booleans()),
     st.builds(Refused, names, scopes, instants, words),
@@ -188,7 +186,12 @@ def test_counters_at_the_end_of_their_range_stay_readable(rev, counter):
     assert not document.unreadable
     for n in range(3):
         at = T0 + 9e6 * n
-        facts = [AuthRefused("b", at, "x"), Refused("b", None, at + 3e6, "x"), ServerFailed("b", M, at), RateLimited("b", M, at)]
+        facts = [
+            AuthRefused("b", at, "x"),
+            Refused("b", None, at + 3e6, "x"),
+            ServerFailed("b", M, at),
+            RateLimited("b", M, at),
+        ]
         document, pool = encode(document, replay(pool, facts))
         again, read = decode(document.raw)
         assert (again.unreadable, read) == (frozenset(), pool)

@@ -93,12 +93,24 @@ def test_a_failed_probe_delays_until_its_end_and_a_later_success_overrides_it():
 @given(pools())
 def test_the_next_instant_of_an_account_is_the_earliest_of_its_models(pool):
     for account in pool:
-        known = [m for m in account.runtime.models if account.serves(m)]
-        if known:
-            assert account.next_ready_at(POLICY) == min(account.ready_at(m, POLICY)[0] for m in known)
-        else:
-            unknown = account.replace(models=("*",), runtime=account.runtime.replace(models={}))
-            assert account.next_ready_at(POLICY) == unknown.ready_at("anything", POLICY)[0]
+        served = [m for m in (*MODELS, "other", "m-9", "never-heard-of") if account.serves(m)]
+        assert account.next_ready_at(POLICY) == min(account.ready_at(m, POLICY)[0] for m in served)
+
+
+@pytest.mark.parametrize(
+    ("globs", "next_ready_at"),
+    [
+        (("*",), 0.0),
+        (("m-?",), 0.0),
+        (("m-1", "m-2"), 0.0),
+        (("m-1",), T0 + 5000),
+        ((), NEVER),
+    ],
+)
+def test_one_model_that_is_cooled_does_not_delay_others_that_may_be_served(globs, next_ready_at):
+    account = _knowing(models={M: ModelState(cooldowns=(Cooldown(T0 + 5000, T0, "retry-after"),))})
+    account = account.replace(models=globs)
+    assert account.next_ready_at(POLICY) == next_ready_at
 
 
 @pytest.mark.parametrize(

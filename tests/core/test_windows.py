@@ -77,3 +77,4 @@ def test_quota_is_shown_only_by_a_reading_in_which_no_window_is_empty(lefts, sho
 
 def test_spent_windows_are_named_with_their_resets():
     assert spent((Window("5h", 0.0, T0), Window("7d", 0.1, T0), Window("x"))) == [("5h", T0)]
+    assert spent((Window("5h", 0.0, updated_at=T0 + 1),)) == [("5h", T0 + 1)]

@@ -230,7 +230,10 @@ class Sharing(RuleBasedStateMachine):
         self.forgive()
 
     def judge(self, name, before, raw):
-        """What a save means for one account: nothing, or what a person says within its runtime."""
+        """What a save means for one account: nothing, or what a person says within its runtime.
+
+        What they say over an old buffer need not be heeded, nor what they take out of one of two states that are joined.
+        """
         editor = self.open_editor
         if name not in editor["within"]:
             if before != editor["runtimes"][name]:
@@ -241,7 +244,8 @@ class Sharing(RuleBasedStateMachine):
         known = {fact for fact in known if fact[0] == name}
         self.edited |= known - kept
         self.wanted.pop(name, None)
-        if before == editor["runtimes"][name]:
+        ahead = any(engine.pool.account(name).runtime.rev > before["rev"] for engine in self.engines)
+        if before == editor["runtimes"][name] and not ahead:
             models = set(before.get("models", {}))
             beside = any(fact[1] not in models for mem in self.mem for fact in mem if fact[0] == name)
             gone = set() if beside else models - {model for _, model in kept}

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.faults
 
 DRIVER = Path(__file__).with_name("soak_driver.py")
 ROOT = Path(__file__).parents[2]
-ROUNDS = 60
+ROUNDS = 45
 KILLS = 40
 ATTEMPTS = 40
 

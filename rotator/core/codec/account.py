@@ -14,10 +14,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rotator.core.state import Runtime
+
 CREDENTIALS = ("api_key", "access_token", "refresh_token")
 NAMES = ("id", "name", "email")
 WEIGHT_MAX = 1e9
 _BLOCKS = {"banned": False, "restricted": False, "auth_failed": False, "blocked_reason": "", "blocked_at": 0.0}
+_REFUSALS = {"consecutive_401": 0, "consecutive_403": 0}
 
 
 def is_whole(value: Any) -> bool:
@@ -108,10 +111,10 @@ def decode_account(value: Any) -> tuple[Account, bool]:
             runtime = decode_runtime(value["runtime"])
         except Refused:
             readable = False
-        if runtime.banned or runtime.restricted or runtime.auth_failed:
+        if readable:
             learned_with = value["runtime"].get("blocked_credential")
             if learned_with is not None and learned_with != fingerprint(value):
-                runtime = runtime.replace(**_BLOCKS)
+                runtime = _with_new_credential(runtime)
     models, left = value.get("models"), value.get("min_remaining")
     account = Account(
         name,
@@ -127,6 +130,15 @@ def decode_account(value: Any) -> tuple[Account, bool]:
         runtime,
     )
     return account, readable
+
+
+def _with_new_credential(runtime: Runtime) -> Runtime:
+    """What was learned, without what its old credential was refused for: hard states, ladders, guessed cooldowns.
+
+    What the provider or a person said of the account's limits holds for the new credential too.
+    """
+    cooldowns = tuple([cooldown for cooldown in runtime.cooldowns if cooldown.source != "default"])
+    return runtime.replace(**_BLOCKS, **_REFUSALS, cooldowns=cooldowns)
 
 
 def fingerprint(account: dict[str, Any]) -> str | None:

@@ -184,11 +184,16 @@ SELECTION = {"from": as_word, "at": as_time, "reason": as_text, "shadow": as_wor
 
 
 def known(table: Mapping[str, Callable[[Any], Any]], found: dict[str, Any]) -> dict[str, Any]:
-    """The values of the keys that the table knows and that are not null, read by their kinds."""
+    """The values of the keys that the table knows and that are not null, read by their kinds.
+
+    ``held_until`` is a hold by itself, and none beside ``"held": false``, by which a person ends it.
+    """
     values: dict[str, Any] = {}
     for key, value in found.items():
         if value is not None and key in table:
             values[key] = table[key](value)
+    if values.get("held") is False:
+        values.pop("held_until", None)
     return values
 
 

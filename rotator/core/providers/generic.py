@@ -5,10 +5,9 @@ Refuses: provider words; a family that knows better decides first and falls back
 
 from __future__ import annotations
 
-import re
-
 from rotator.core.providers import counted, standard, times
 from rotator.core.providers.bodies import tokens_of
+from rotator.core.providers.error_words import known_word
 from rotator.core.providers.reading import Reading
 from rotator.core.providers.response import FIRST_BEYOND, REFUSED_FROM, SUCCESS
 
@@ -37,8 +36,6 @@ _CLIENT_MISTAKES = frozenset({
 """RFC 6749 5.2 errors about the client or its request (``disabled_client`` is Google's): no account's fault."""
 
 _SERVER_FAULTS_FROM = 500
-_MACHINE_WORD = re.compile(r"[A-Za-z]+(?:_[A-Za-z]+)*", re.ASCII)
-LONGEST_REASON = 48
 
 
 def read(response: Response) -> Reading:
@@ -148,8 +145,6 @@ def oauth(response: Response) -> Reading | None:
 
 
 def machine_word(error: ErrorBody | None) -> str:
-    """The error's type, code or status when it is a word such as ``rate_limit_error``, which no key looks like."""
-    for text in (error.type, error.code, error.status) if error else ():
-        if len(text) <= LONGEST_REASON and _MACHINE_WORD.fullmatch(text):
-            return text
-    return ""
+    """The first of the error's type, code and status that is a known word such as ``rate_limit_error``; empty for others."""
+    told = map(known_word, (error.type, error.code, error.status) if error else ())
+    return next(filter(None, told), "")

@@ -10,6 +10,7 @@ import re
 
 from rotator.core.providers import counted, generic, times
 from rotator.core.providers.bodies import word
+from rotator.core.providers.error_words import known_word
 from rotator.core.providers.reading import WindowReading, unused
 from rotator.core.providers.response import SUCCESS, TOO_MANY_REQUESTS
 
@@ -160,5 +161,5 @@ def _models_limited(response: Response, error: ErrorBody, windows: tuple[WindowR
         model = response.model if scope == "model" else None
         reset = times.after(response.now, delay[0] if delay else None)
         windows = counted.joined(windows, [WindowReading(name, 0.0, reset, period, model)])
-    reason = name or generic.machine_word(error)
-    return generic.reading(response, kind, scope, reason=reason[: generic.LONGEST_REASON], delay=delay, windows=windows)
+    reason = known_word(name) or generic.machine_word(error)
+    return generic.reading(response, kind, scope, reason=reason, delay=delay, windows=windows)

@@ -14,7 +14,9 @@ from rotator.core.codec.account import fingerprint
 from rotator.core.codec.decode import decode
 from rotator.core.codec.encode import changed, encode
 from rotator.core.policy import Policy
-from rotator.core.state import UNKNOWN, Account, Runtime
+from rotator.core.signals import AuthRefused
+from rotator.core.state import NEVER, UNKNOWN, Account, Runtime
+from rotator.core.transitions import apply, replay
 from rotator.errors import AccountsInvalid
 from tests.strategies import PLAIN, as_bytes, documents, quick, runtime_values, styles
 
@@ -193,14 +195,51 @@ def test_a_runtime_that_cannot_be_read_spoils_only_its_own_account(wrong: Any) -
 
 @given(runtime_values, st.sampled_from(["banned", "restricted", "auth_failed"]))
 @quick
-def test_a_changed_credential_ends_a_hard_state_and_nothing_else(runtime: Runtime, state: str) -> None:
+def test_a_changed_credential_ends_what_the_old_one_was_refused_for_and_nothing_else(
+    runtime: Runtime, state: str
+) -> None:
     found, pool = decode(_account(refresh_token="fake-old"))
     blocked = runtime.replace(**{state: True})
     written, kept = encode(found, pool.with_runtime("a", blocked))
     assert decode(written.raw)[1] == kept
     renewed = decode(written.raw.replace(b"fake-old", b"fake-new"))[1].at(0).runtime
     free = {"banned": False, "restricted": False, "auth_failed": False, "blocked_reason": "", "blocked_at": 0.0}
-    assert renewed == kept.at(0).runtime.replace(**free)
+    was = kept.at(0).runtime
+    left = tuple(cooldown for cooldown in was.cooldowns if cooldown.source != "default")
+    assert renewed == was.replace(**free, consecutive_401=0, consecutive_403=0, cooldowns=left)
+
+
+def test_the_first_401_of_a_new_credential_is_as_transient_as_any_first_one() -> None:
+    found, pool = decode(_account(api_key="fake-old"))
+    at = 1_795_168_800.0
+    refused = replay(pool, [AuthRefused("a", at + n * 86400, "revoked") for n in range(10)])
+    assert refused.account("a").ready_at("m", refused.policy) == (NEVER, "auth_failed")
+    written, _ = encode(found, refused)
+    _, fresh = decode(written.raw.replace(b"fake-old", b"fake-new"))
+    assert fresh.account("a").ready_at("m", fresh.policy) == (0.0, None)
+    again = apply(fresh, AuthRefused("a", at + 10 * 86400, "revoked"))
+    assert again.account("a").ready_at("m", fresh.policy) == (at + 10 * 86400 + fresh.policy.auth_cooldown, "cooldown")
+
+
+@pytest.mark.parametrize(
+    ("said", "hold"),
+    [
+        ({"held": False, "held_until": "2026-11-20T10:00:00Z"}, (0.0, None)),
+        ({"held_until": "2026-11-20T10:00:00Z"}, (1_795_168_800.0, "held")),
+        ({"held": None, "held_until": "2026-11-20T10:00:00Z"}, (1_795_168_800.0, "held")),
+        ({"held": True, "held_until": "2026-11-20T10:00:00Z"}, (1_795_168_800.0, "held")),
+        ({"held": True}, (NEVER, "held")),
+        ({"held": False}, (0.0, None)),
+    ],
+    ids=json.dumps,
+)
+def test_a_person_ends_a_hold_by_the_flag_alone_and_begins_one_by_either(said: Any, hold: Any) -> None:
+    for runtime in (said, {"models": {"m": said}}):
+        found, pool = decode(_account(runtime=runtime))
+        assert pool.at(0).ready_at("m", pool.policy) == hold
+        written, kept = encode(found, pool.with_runtime("a", pool.at(0).runtime.replace(consecutive_failures=1)))
+        assert decode(written.raw)[1] == kept
+        assert kept.at(0).ready_at("m", pool.policy) == hold
 
 
 def test_a_fingerprint_is_of_the_credential_that_lasts_longest_and_shows_nothing_of_it() -> None:

@@ -12,10 +12,12 @@ from test_read import CAPTURED, assert_within_ranges, by_id, instants, json_valu
 
 from rotator.core.providers import (
     Reading,
+    anthropic,
     codex,
     copilot,
     generic,
     github,
+    google,
     groq,
     ietf,
     mistral,
@@ -23,6 +25,7 @@ from rotator.core.providers import (
     openrouter,
     read,
 )
+from rotator.core.providers.error_words import known_word
 from rotator.core.providers.response import received
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -126,6 +129,52 @@ def test_a_reason_is_a_word_and_never_something_that_could_be_a_key() -> None:
     assert answer(429, {}, {"error": {"type": "fake-0123", "code": "tokens"}}).reason == "tokens"
     assert answer(429, {}, {"error": {"code": "fake_1234567890"}}).reason == ""
     assert answer(403, {}, {"error": {"type": "permission_error"}}).reason == ""
+
+
+SECRETS = [
+    "hunter",
+    "correcthorsebatterystaple",
+    "fake_secret_key",
+    "FakeSecretKey",
+    "AIzaFakeKeyOfLetters",
+    "tokens_fake",
+]
+
+
+@pytest.mark.parametrize("provider", [*FAMILIES, "anthropic", "google-gemini-api", "google-cloudcode"])
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_word_that_no_provider_is_known_for_stays_out_of_the_reason(provider: str, secret: str) -> None:
+    bodies = [
+        {"error": dict.fromkeys(("type", "code", "status"), secret) | {"message": secret}},
+        {"error": secret},
+        {"type": secret, "code": secret, "detail": secret},
+        {"error": {"code": "RateLimitReached", "message": f"Rate limit of 5 per 60s exceeded for {secret}."}},
+    ]
+    for body in bodies:
+        for status in (200, 400, 401, 402, 403, 404, 408, 429, 500, 503, 529):
+            for headers in ({}, {"x-ratelimit-type": secret}):
+                reading = read(provider, status=status, headers=headers, body=body, model="m", now=NOW)
+                assert secret.lower() not in reading.reason.lower()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        anthropic._STATUS_OF_TYPE,
+        openai.STATUS_OF_WORD,
+        openai.CODES,
+        mistral._STATUS_OF_WORD,
+        google._STATUS_OF_CODE,
+        copilot._CODES,
+    ],
+)
+def test_every_word_that_a_family_reads_may_be_told(table: dict[str, object]) -> None:
+    assert [word for word in table if not word.isdigit() and not known_word(word)] == []
+
+
+@pytest.mark.parametrize("word", ["rate_limit_error", "RESOURCE_EXHAUSTED", "RateLimitReached", "insufficient_quota"])
+def test_a_word_that_a_provider_is_known_for_is_the_reason_as_it_came(word: str) -> None:
+    assert answer(429, {}, {"error": {"code": word, "message": "x"}}).reason == word
 
 
 values = (

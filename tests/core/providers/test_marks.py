@@ -22,9 +22,7 @@ MARKED = [
 
 
 def told(provider: str, entry: dict):
-    return read(
-        provider, status=entry["status"], headers=entry["headers"], body=entry["body"], model="m", now=NOW
-    )
+    return read(provider, status=entry["status"], headers=entry["headers"], body=entry["body"], model="m", now=NOW)
 
 
 @pytest.mark.parametrize("entry", MARKED, ids=lambda entry: entry["id"])

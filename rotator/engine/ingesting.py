@@ -1,0 +1,95 @@
+"""Ingesting: whether what a caller made are signals that can be taken in.
+
+Refuses: taking them in, and bringing numbers within their ranges (``core.signals.bounded``).
+"""
+
+from __future__ import annotations
+
+from rotator.core.signals import HARD_STATES, Blocked, Held, Probed, QuotaObserved, Refused, Released, Signal
+from rotator.core.state import Availability, Window
+from rotator.errors import BadArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Kinds = tuple[tuple[type, ...], str]
+
+_TEXT: Kinds = ((str,), "a text")
+_TEXT_OR_NONE: Kinds = ((str, type(None)), "a text or None")
+_NUMBER: Kinds = ((int, float), "a number")
+_NUMBER_OR_NONE: Kinds = ((int, float, type(None)), "a number or None")
+_INSTANT: Kinds = ((int, float), "epoch seconds, such as an aware datetime's timestamp()")
+_INSTANT_OR_NONE: Kinds = ((int, float, type(None)), f"None or {_INSTANT[1]}")
+_FLAG: Kinds = ((bool,), "true or false")
+
+_FIELDS: dict[str, Kinds] = {
+    "account": _TEXT,
+    "model": _TEXT,
+    "at": _INSTANT,
+    "reason": _TEXT,
+    "source": _TEXT,
+    "state": _TEXT,
+    "session": _TEXT,
+    "name": _TEXT,
+    "tokens": _NUMBER,
+    "confidence": _NUMBER,
+    "retry_delay_secs": _NUMBER_OR_NONE,
+    "until": _INSTANT_OR_NONE,
+    "reset_time": _INSTANT_OR_NONE,
+    "remaining_fraction": _NUMBER_OR_NONE,
+    "length_secs": _NUMBER_OR_NONE,
+    "kind": _TEXT_OR_NONE,
+    "previous": _TEXT_OR_NONE,
+    "shadow": _TEXT_OR_NONE,
+    "account_wide": _FLAG,
+    "with_refusal": _FLAG,
+    "final": _FLAG,
+    "ok": _FLAG,
+    "availability": ((Availability,), "an Availability"),
+    "windows": ((tuple,), "a tuple of Window"),
+}
+"""What is looked at of a signal, and of the values in it; a bool is no number."""
+_MODEL_OR_NONE = (QuotaObserved, Refused, Held, Released)
+
+
+def checked(signals: Iterable[Signal]) -> list[Signal]:
+    """The signals as a list. Raises BadArgument for the first that is none, which says why and changes nothing."""
+    listed = list(signals)
+    for signal in listed:
+        fault = _fault(signal)
+        if fault is not None:
+            message = f"{type(signal).__name__} cannot be taken in: {fault}"
+            raise BadArgument(message)
+    return listed
+
+
+def _fault(signal: object) -> str | None:
+    if not isinstance(signal, Signal):
+        return "it is no class of rotator.core.signals"
+    inner: tuple[object, ...] = ()
+    fault = _fault_of_fields(signal)
+    if fault is None and isinstance(signal, Blocked) and signal.state not in HARD_STATES:
+        fault = f"state must be {' or '.join(HARD_STATES)}"
+    elif fault is None and isinstance(signal, Probed):
+        inner = (signal.availability.replace(checked_at=signal.at),)
+    elif fault is None and isinstance(signal, QuotaObserved):
+        inner = signal.windows
+    for part in inner:
+        fault = fault or _fault_of_fields(part)
+    return fault
+
+
+def _fault_of_fields(value: object) -> str | None:
+    if not isinstance(value, Signal | Window | Availability):
+        return f"windows must be {_FIELDS['windows'][1]}"
+    for field in value.__match_args__:
+        kinds, words = _FIELDS.get(field, ((object,), ""))
+        if field == "model" and isinstance(value, _MODEL_OR_NONE):
+            kinds, words = _TEXT_OR_NONE
+        found = getattr(value, field)
+        if not isinstance(found, kinds) or (type(found) is bool and bool not in kinds and object not in kinds):
+            return f"{field} must be {words}"
+        if words in (_INSTANT[1], _INSTANT_OR_NONE[1]) and found is not None and found != found:  # noqa: PLR0124  NaN
+            return f"{field} must be {words}, not NaN"
+    return None
