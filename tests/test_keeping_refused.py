@@ -221,3 +221,27 @@ def test_a_file_that_can_only_be_written_in_place_is_said_once(path, clock, capl
             assert rotator.flush()
         assert rotator.file_state().mode == "in_place"
     assert ["in place" in message for message in caplog.messages] == [True]
+
+
+def test_a_long_cooldown_outlives_thousands_of_facts_that_cannot_be_written(path, clock):
+    path.chmod(0o444)
+    with Rotator.open(path, clock=clock) as rotator:
+        rotator.observe("a", MODEL, status=429, headers={"retry-after": "18000"})
+        for _ in range(70):
+            clock.advance(0.01)
+            rotator.observe("a", MODEL, status=429, headers={"retry-after": "2"})
+        for number in range(4100):
+            rotator.ingest([RateLimited("b", f"model-{number % 97}", clock.wall, 1.0 + number % 7)])
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes() + b"\n")
+        ready_at = {c.account: c.ready_at.timestamp() for c in rotator.explain(MODEL).candidates}
+        assert ready_at["a"] == pytest.approx(START + 18000, abs=1)
+
+
+def test_a_refused_credential_that_a_person_replaces_before_it_was_written_is_no_longer_refused(path, clock, rotator):
+    rotator.observe("a", MODEL, status=400, body={"error": "invalid_grant"})
+    assert rotator.pool.account("a").runtime.auth_failed
+    edit(path, lambda found: found["accounts"][0].update(refresh_token="fake-another"))
+    assert rotator.explain(MODEL).candidates[0].blocked_by is None
+    assert rotator.flush() or not rotator.pool.account("a").runtime.auth_failed
+    assert not rotator.pool.account("a").runtime.auth_failed

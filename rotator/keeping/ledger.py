@@ -6,10 +6,11 @@ also while they are on their way to the file.
 
 from __future__ import annotations
 
+from rotator.core.codec.account import fingerprint
 from rotator.core.codec.decode import decode
 from rotator.core.lineage import builds_on, forked
 from rotator.core.pending import Pending, rebase
-from rotator.core.signals import Rotated
+from rotator.core.signals import AuthRefused, Blocked, Refused, Rotated
 from rotator.core.transitions import apply, replay, significant
 from rotator.errors import AccountsInvalid
 from rotator.keeping.stepped import TOLERATED_SECS, brought_back, facts_brought_back, is_ahead
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from rotator.core.signals import Signal
     from rotator.core.state import Account, Pool
 
+_OF_A_CREDENTIAL = (AuthRefused, Blocked, Refused)
+"""Facts that say nothing any more once the account's credential is another."""
 _TRIM_EVERY = 4096
 """Facts between two looks at how many are pending."""
 _KEPT_OF_A_KIND = 64
@@ -95,7 +98,10 @@ class Ledger:
                 self.generation += 1
 
     def _trim(self) -> None:
-        """Where nothing can be written for long, refusals pile up: of each kind, account and model the newest count."""
+        """Where nothing can be written for long, refusals pile up: of each kind, account and model the newest count.
+
+        And the one whose delay ends last, since newer and shorter ones do not shorten it.
+        """
         self._added += 1
         if self._added < _TRIM_EVERY:
             return
@@ -103,7 +109,7 @@ class Ledger:
         kinds: dict[tuple[type, str, str | None], list[Signal]] = {}
         for signal in self._pending:
             kinds.setdefault((type(signal), signal.account, getattr(signal, "model", None)), []).append(signal)
-        kept = {id(signal) for same in kinds.values() for signal in same[-_KEPT_OF_A_KIND:]}
+        kept = {id(signal) for same in kinds.values() for signal in (max(same, key=_ends_at), *same[-_KEPT_OF_A_KIND:])}
         self._pending = Pending([signal for signal in self._pending if id(signal) in kept])
 
     def adopt(self, raw: bytes, now: float) -> bool:
@@ -111,13 +117,27 @@ class Ledger:
         if raw == self.document.raw:
             return False
         document, read = decode(raw, self._defaults)
-        found = rebase(self._base, read, self._pending, self._read_at, lambda name: _sealed(document, read.index(name)))
+        pending = self._without_old_credentials(document, read)
+        found = rebase(self._base, read, pending, self._read_at, lambda name: _sealed(document, read.index(name)))
         self._base, self._pending, due = found
         self.document, self._read_at = document, now
         self._touched = self._touched or due
         self.generation += 1
         self._stand()
         return due
+
+    def _without_old_credentials(self, document: Document, read: Pool) -> list[Signal]:
+        """The pending facts, but for refusals of a credential that a person has replaced since."""
+        refused = {s.account for s in self._pending if isinstance(s, _OF_A_CREDENTIAL)}
+        replaced = {
+            name
+            for name in refused
+            if name in read
+            and name in self._base
+            and fingerprint(document.account(read.index(name)))
+            != fingerprint(self.document.account(self._base.index(name)))
+        }
+        return [s for s in self._pending if s.account not in replaced or not isinstance(s, _OF_A_CREDENTIAL)]
 
     def recover(self, raw: bytes) -> bool:
         """Of a document that never became the file, take the runtimes whose ``rev`` is higher; whether there were any.
@@ -194,3 +214,7 @@ def _sealed(document: Document, index: int) -> bool:
     from rotator.core.codec.seal import is_sealed  # loads json
 
     return is_sealed(document.account(index).get("runtime"))
+
+
+def _ends_at(signal: Signal) -> float:
+    return signal.at + (getattr(signal, "retry_delay_secs", None) or 0.0)
