@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from rotator import __version__
 from rotator.cli.endings import end
+from rotator.cli.options import ACCOUNTS
 from rotator.cli.quick import COMPLETION
 from rotator.errors import RotatorError
 
@@ -37,6 +38,19 @@ COMMANDS = {
 """In the order in which a person meets them: where the command is, and its short help."""
 
 
+def _named(ctx: click.Context, _param: click.Parameter, path: str | None) -> None:
+    """Let ``--accounts`` behind a command mean what it means before it."""
+    if path == "":
+        message = "it must not be empty"
+        raise click.BadParameter(message)
+    if path is not None:
+        root = ctx.find_root()
+        ctx.obj = root.obj = root.params["accounts"] = path
+
+
+_AFTER = click.Option([ACCOUNTS], metavar="PATH", expose_value=False, callback=_named, help="The accounts.json to use.")
+
+
 class Group(click.Group):
     """The commands of the table; an error of rotator's own ends with its exit code, and a command's number is its own."""
 
@@ -50,6 +64,8 @@ class Group(click.Group):
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         found: click.Command = getattr(import_module(f"rotator.cli.{module}"), name)
+        if _AFTER not in found.params:
+            found.params.append(_AFTER)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
@@ -102,8 +118,9 @@ $XDG_CONFIG_HOME/rotator/accounts.json. Edit it by hand whenever you like.
 
 \b
 Exit codes:
-  0 done    2 usage    66 no file    69 only a person can help    74 I/O    75 parked
-  77 permission    78 accounts.json is not valid    124 time ran out    130 Ctrl-C""",
+  0 done    1 doctor warns, or the editor failed    2 usage    66 no file
+  69 only a person can help    74 I/O    75 parked    77 permission
+  78 accounts.json is not valid    124 time ran out    130 Ctrl-C""",
 )
 @click.option("--accounts", metavar="PATH", help="The accounts.json to use.")
 @click.version_option(__version__, prog_name="rotator", message="%(prog)s %(version)s")

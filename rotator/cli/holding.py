@@ -29,7 +29,7 @@ _EXIT_CODES = """
 \b
 Exit codes:
   0    done (with a warning where the file cannot be written: then it is forgotten)
-  2    no such account, or a time that means nothing
+  2    no such account{}
   66, 74, 77, 78   no file, I/O, permission, file not valid"""
 
 
@@ -40,7 +40,7 @@ Examples:
   rotator hold a@example.com
   rotator hold a@example.com --for 5h
   rotator hold a@example.com --until 17:30 -m gemini-3-pro"""
-    + _EXIT_CODES,
+    + _EXIT_CODES.format(", or a time that means nothing"),
 )
 @name_argument()
 @click.option(
@@ -77,7 +77,7 @@ def hold_command(
 Examples:
   rotator release a@example.com
   rotator release a@example.com -m gemini-3-pro"""
-    + _EXIT_CODES,
+    + _EXIT_CODES.format(""),
 )
 @name_argument()
 @model_option(required=False, meaning="Only for this model.")
@@ -116,6 +116,9 @@ def _end(until: str | None, length: float | None, now: datetime) -> datetime | N
     """When a hold ends; None is never, and so is what is beyond ``LATEST``. A usage error for both, for what is no time, and for the past."""
     if until is not None and length is not None:
         message = "--until and --for say the same; give one of them"
+        raise click.UsageError(message)
+    if length == 0:
+        message = "--for 0 ends at once; to give an account back there is `rotator release`"
         raise click.UsageError(message)
     if length is not None:
         return now + timedelta(seconds=length) if length < LATEST - now.timestamp() else None

@@ -5,6 +5,8 @@ Refuses: understanding responses; ``core.providers`` does.
 
 from __future__ import annotations
 
+from email.utils import parsedate
+
 import click
 
 from rotator.cli.accounts import path_of
@@ -16,6 +18,7 @@ from rotator.cli.voice import local, printable, say, say_json
 from rotator.core.explain import blocked
 from rotator.core.instants import rfc3339
 from rotator.core.providers import read
+from rotator.core.providers.times import number
 from rotator.core.selection import Parked, Selected
 from rotator.core.status import SCHEMA_VERSION
 from rotator.errors import UnknownAccount
@@ -30,6 +33,37 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 16 * 1024 * 1024
 """Our choice: no error body is longer, and the usage that ends a long answer is rarely further away."""
+_STATUS = "an HTTP status is a number from 100 to 599, such as 429"
+_TOKENS = "tokens are a whole number, 0 or more"
+
+
+class _Whole(click.ParamType):  # type: ignore[type-arg]  # click 8.2 has none
+    """A whole number of a range."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: float, meaning: str) -> None:
+        self._least, self._most, self._meaning = least, most, meaning
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; a usage error that says what it would have to be."""
+        text = str(value).strip()
+        if not (text.isascii() and text.isdigit() and self._least <= int(text[:19]) <= self._most):
+            self.fail(self._meaning, param, ctx)
+        return int(text)
+
+
+class _RetryAfter(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A Retry-After header (RFC 9110 10.2.3)."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it came; a usage error when it is neither seconds nor a date."""
+        secs = number(value)
+        if (secs is None or secs < 0) and not parsedate(value):
+            self.fail("Retry-After is seconds (120) or an HTTP date (Fri, 20 Nov 2026 10:00:00 GMT)", param, ctx)
+        return str(value)
 
 
 @click.command(
@@ -48,18 +82,19 @@ Exit codes:
 )
 @name_argument()
 @model_option(required=True, meaning="The model of the request.")
-@click.option("--status", metavar="N", type=click.IntRange(100, 599), help="The HTTP status.")
-@click.option("--retry-after", metavar="V", type=Words(), help="The Retry-After header, as it came.")
+@click.option("--status", metavar="N", type=_Whole(100, 599, _STATUS), help="The HTTP status, 100 to 599.")
+@click.option("--retry-after", metavar="V", type=_RetryAfter(), help="The Retry-After header: seconds or an HTTP date.")
 @click.option("--header", "headers", metavar="'K: V'", multiple=True, help="A header; any number of times.")
 @click.option("--body", metavar="FILE", type=Words(), help="A file with the body, - for stdin.")
 @click.option("--response", metavar="FILE", type=Words(), help="A file with what `curl -i` prints, - for stdin.")
-@click.option("--tokens", metavar="N", type=click.IntRange(min=0), help="Tokens used; else what the body says.")
+@click.option("--tokens", metavar="N", type=_Whole(0, 10**18, _TOKENS), help="Tokens used; else what the body says.")
 @json_option()
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:
     """Learn from the response that account NAME got to a request of MODEL.
 
     Statuses, headers and bodies are understood per provider; a --status or a --header goes over what --response says.
+    A response that says nothing about the account, such as a 400, a redirect or a bare 1xx, teaches nothing.
     """
     status, headers, body = _response(given)
     name, model = given["name"], given["model"]
@@ -79,7 +114,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         kinds = [type(signal).__name__ for signal in learned]
         say_json(_told(reading, kinds, candidate, after, durable=opened.durable))
     else:
-        say(printable(f"{name} {model}: {reading.kind}{_follows(candidate, after)}"))
+        say(printable(f"{name} {model}: {reading.kind}{_follows(candidate, after, learned=bool(learned))}"))
     return IO if opened.failed else OK
 
 
@@ -122,14 +157,17 @@ def _bytes_of(path: str) -> bytes:
         raise click.UsageError(message) from None
 
 
-def _follows(candidate: Candidate, after: Selected | Parked | Unavailable) -> str:
-    """What the news means for the account, and who is next."""
+def _follows(candidate: Candidate, after: Selected | Parked | Unavailable, *, learned: bool) -> str:
+    """What the news means for the account, and who is next; what was so before stands apart from it."""
     if candidate.blocked_by is None:
         state = f"ready ({candidate.last_known_model_state_summary})"
     else:
         account = after.pool.account(candidate.account)
         ready_at = float("inf") if candidate.ready_at is None else candidate.ready_at.timestamp()
         state = blocked(account, candidate.blocked_by, ready_at, after.decided).removeprefix(f"{account.name} ")
+    if not learned:
+        before = f" (it still {state})" if candidate.blocked_by else ""
+        state = f"nothing learned about the account{before}"
     if isinstance(after, Selected):
         choice = after.account
     elif isinstance(after, Parked):

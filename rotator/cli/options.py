@@ -8,7 +8,7 @@ from __future__ import annotations
 from rotator.core.value import Value
 
 ACCOUNTS = "--accounts"
-"""The one option that stands before the command."""
+"""The option that every command takes, before its name or after it; after it, click reads it."""
 
 TEXT, TEXTS, FLAG, SECS = "text", "texts", "flag", "secs"
 

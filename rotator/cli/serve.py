@@ -25,7 +25,7 @@ Answers:
   GET /healthz                             that it runs, and whether what it learns is kept
 
 \b
-Example:
+Examples:
   rotator serve
   curl -s 'http://127.0.0.1:8787/v1/accounts/status?model=gemini-3-pro'
   rotator serve --host 0.0.0.0 --allow-host pool.internal
@@ -57,6 +57,7 @@ def command(ctx: click.Context, host: str, port: int, allowed: tuple[str, ...]) 
             f"serve needs {error.name.partition('.')[0]}, which comes with an extra: pip install 'rotator[server]'"
         )
         raise click.UsageError(message, ctx) from None
+    _check_address(host)
     for name in allowed:
         _check_name(name)
     if not listening.is_loopback(host):
@@ -69,6 +70,16 @@ def command(ctx: click.Context, host: str, port: int, allowed: tuple[str, ...]) 
         talk(f"serving {listening.url_of(listener)}/v1/accounts/status, Ctrl-C ends it")
         number = server.serve_until_stopped(listener)
     return INTERRUPTED if number == signal.SIGINT else OK
+
+
+def _check_address(host: str) -> None:
+    """Refuse what looks like an address and is none; a name is looked up when it is listened on."""
+    if ":" in host or (host and set(host) <= set("0123456789.")):
+        try:
+            ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            message = f"{host} is no address; one is 127.0.0.1, ::1 or 0.0.0.0, and the port goes to --port"
+            raise click.BadParameter(message, param_hint="--host") from None
 
 
 def _check_name(name: str) -> None:

@@ -29,14 +29,15 @@ _UNBOUNDED = 100_000
 @click.command(
     "status",
     epilog="""\b
-Example:
+Examples:
   rotator status
   rotator status -m gemini-3-pro --json
   rotator status --watch
 
 \b
 --json prints what `rotator next -m MODEL --peek --json` does, with `file` beside it,
-and without -m one object with `models`, one such object for each known model.
+and without -m one object with `models`, one such object for each known model. A model of
+which nothing is known but that it was released is shown for -m alone.
 
 \b
 Exit codes:
@@ -51,7 +52,7 @@ def command(ctx: click.Context, model: str | None, *, as_json: bool, watch: bool
     """Show every account: state, next ready, what is left, score, why.
 
     Nothing is chosen or written: it says what `rotator next` would do now. The marked account is the one that it would
-        print. A parked pool is a status too, so the exit code is 0.
+    print. A parked pool is a status too, so the exit code is 0.
     """
     if watch and (as_json or not sys.stdout.isatty()):
         message = "--watch draws on a terminal; for programs use --json, again for each look"

@@ -5,6 +5,7 @@ Refuses: deciding what to say. Text from the file reaches a terminal without con
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from datetime import UTC, datetime
@@ -22,13 +23,14 @@ every zone. What is later means for ever."""
 
 
 def say(text: str) -> None:
-    """Lines for stdout. Raises OSError when it does not take them; then nothing more is written there."""
-    if sys.stdout is not None:
-        try:
-            _write(sys.stdout, text)
-        except OSError as error:
-            _abandon(sys.stdout)
-            raise OSError(error.errno, error.strerror, "stdout") from None
+    """Lines for stdout. Raises OSError when it is closed or does not take them; then nothing more is written there."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed", "stdout")
+    try:
+        _write(sys.stdout, text)
+    except OSError as error:
+        _abandon(sys.stdout)
+        raise OSError(error.errno, error.strerror, "stdout") from None
 
 
 def say_name(name: str) -> None:

@@ -217,7 +217,24 @@ class Selected(Outcome):
         """The decision in one line."""
         from rotator.core.explain import chosen
 
-        return "; ".join([chosen(self._chosen, self.model, self.decided), *self._others(_TOLD - 1)])
+        told = [chosen(self._chosen, self.model, self.decided), *self._next_in_line()]
+        return "; ".join([*told, *self._others(_TOLD - len(told))])
+
+    def _next_in_line(self) -> list[str]:
+        """In words, the best of those that could serve and stand behind the chosen one's tier; empty when nobody does.
+
+        A last resort goes without saying.
+        """
+        from rotator.core.explain import behind
+
+        wanted, tier = set(self._tags), self._standing(self._chosen).tier
+        others = [a for a in islice(self.pool, _LOOKED_AT) if a is not self._chosen and wanted <= set(a.tags)]
+        ready = [(s.tier, -s.total, a) for a in others if (s := self._standing(a)).blocked_by is None]
+        losers = [each for each in ready if each[0] > tier and each[0][0] == tier[0]]
+        if not losers:
+            return []
+        lower, _, account = min(losers, key=lambda each: each[:2])
+        return [behind(account, self.model, self.decided, lower, tier)]
 
 
 class Parked(Outcome):
@@ -257,9 +274,10 @@ class Unavailable(Outcome):
 
         out = [c.blocked_by or "" for c in self.candidates]
         if not out:
-            return f"no account is there for {self.model}: add one to the file" + (
-                " with that tag" if self._tags else ""
-            )
+            if not self._tags:
+                return f"no account is there for {self.model}: add one to the file"
+            tags = " and ".join(self._tags)
+            return f"no account with the tag {tags} is there for {self.model}: add one to the file with that tag"
         told = "; ".join(self._others(_TOLD)) + ("" if len(out) <= _TOLD else f"; and {len(out) - _TOLD} more")
         return f"no account can serve {self.model}: {told}. To do: {remedy(out)}"
 

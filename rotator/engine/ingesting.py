@@ -81,15 +81,30 @@ def _fault(signal: object) -> str | None:
 
 
 def _fault_of_fields(value: object) -> str | None:
-    if not isinstance(value, Signal | Window | Availability):
-        return f"windows must be {_FIELDS['windows'][1]}"
-    for field in value.__match_args__:
-        kinds, words = _FIELDS.get(field, ((object,), ""))
-        if field == "model" and isinstance(value, _MODEL_OR_NONE):
-            kinds, words = _TEXT_OR_NONE
+    looked_at = _looked_at.get(type(value))
+    if looked_at is None:
+        if not isinstance(value, Signal | Window | Availability):
+            return f"windows must be {_FIELDS['windows'][1]}"
+        looked_at = _looked_at[type(value)] = _table(value)
+    for field, kinds, words, instant in looked_at:
         found = getattr(value, field)
-        if not isinstance(found, kinds) or (type(found) is bool and bool not in kinds and object not in kinds):
+        if type(found) not in kinds and (type(found) is bool or not isinstance(found, kinds)):
             return f"{field} must be {words}"
-        if words in (_INSTANT[1], _INSTANT_OR_NONE[1]) and found is not None and found != found:  # noqa: PLR0124  NaN
+        if instant and found != found:  # noqa: PLR0124  NaN
             return f"{field} must be {words}, not NaN"
     return None
+
+
+_looked_at: dict[type, list[tuple[str, tuple[type, ...], str, bool]]] = {}
+"""Of each class that was met: its fields that are looked at, their kinds in types and in words, and which are instants."""
+
+
+def _table(value: Signal | Window | Availability) -> list[tuple[str, tuple[type, ...], str, bool]]:
+    found: list[tuple[str, tuple[type, ...], str, bool]] = []
+    for field in value.__match_args__:
+        if field in _FIELDS:
+            kinds, words = _FIELDS[field]
+            if field == "model" and isinstance(value, _MODEL_OR_NONE):
+                kinds, words = _TEXT_OR_NONE
+            found.append((field, kinds, words, words in (_INSTANT[1], _INSTANT_OR_NONE[1])))
+    return found

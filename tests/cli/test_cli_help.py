@@ -12,7 +12,7 @@ import rotator as package
 from rotator.cli import commands
 from rotator.cli.commands import COMMANDS, group, wants_color
 
-MINE = [name for name in COMMANDS if name not in ("status", "serve")]
+MINE = [*COMMANDS]
 
 
 def test_help_names_every_command_and_loads_none():
@@ -57,6 +57,8 @@ def test_the_help_of_a_command_teaches_by_example_and_says_how_it_ends(name, her
     assert "Examples:\n  " in ran.out.replace("  Examples:\n  ", "Examples:\n")
     assert "Exit codes:" in ran.out
     assert all(len(line) <= 100 for line in ran.out.splitlines())
+    told = ran.out.partition("Options:")[0]
+    assert not any("  " in line.strip() for line in told.splitlines())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -124,6 +126,62 @@ def test_completion_prints_a_script_for_the_shell(here, shell):
 def test_the_bash_script_is_good_bash(here, home):
     (home / "script").write_text(here("completion", "bash").out)
     assert subprocess.run(["bash", "-n", "script"], check=False).returncode == 0
+
+
+BASH = """
+source ./script
+breaks=$COMP_WORDBREAKS
+rotator() { "$PYTHON" -m rotator "$@"; }
+export -f rotator
+COMP_LINE=$1 COMP_POINT=${#1}
+_rotator_whole_words ./rotator
+printf '%s\n' "${COMPREPLY[@]}"
+[[ $breaks == "$COMP_WORDBREAKS" ]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "rest"),
+    [
+        ("rotator hold a@ex", "example.com"),
+        ("rotator hold a@", "example.com"),
+        ("rotator hold a", "a@example.com"),
+        ("rotator hold c@example.com --f", "--for"),
+        ("rotator --accounts accounts.json release b@e", "example.com"),
+    ],
+)
+def test_bash_completes_what_stands_behind_an_at_sign_and_keeps_its_word_breaks(accounts, here, home, line, rest):
+    (home / "script").write_text(here("completion", "bash").out)
+    (home / "rotator").write_text(f'#!/bin/sh\nexec {sys.executable} -m rotator "$@"\n')
+    (home / "rotator").chmod(0o755)
+    done = subprocess.run(["bash", "-c", BASH, "bash", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [rest], "")
+
+
+@pytest.mark.parametrize("words", [["next", "-m", "g", "--peek"], ["status"], ["check"], ["hold", "other"], ["doctor"]])
+def test_the_file_may_be_named_behind_the_command_too(accounts, here, words):
+    other = accounts.with_name("other.json")
+    other.write_text('{"accounts": [{"id": "other", "api_key": "fake-o"}]}')
+    other.chmod(0o600)
+    name, *rest = words
+    behind = here(*words, "--accounts", "other.json")
+    assert "other" in behind.out
+    assert "a@example.com" not in behind.out
+    before = here("--accounts", "other.json", *words)
+    assert name == "hold" or (behind.code, behind.out) == (before.code, before.out)
+    accounts.with_name("broken.json").write_text("{")
+    broken = here(name, *rest, "--accounts", "broken.json")
+    assert "broken.json" in broken.out + broken.err
+
+
+def test_an_empty_path_behind_the_command_is_2(accounts, here):
+    ran = here("check", "--accounts", "")
+    assert (ran.code, "must not be empty" in ran.err) == (2, True)
+
+
+def test_tab_completes_from_the_file_that_stands_behind_the_command(accounts, rotator):
+    accounts.rename(accounts.with_name("other.json"))
+    assert "a@example.com" in _completed(rotator, "rotator hold --accounts other.json ", 4).out
 
 
 COLORS = [

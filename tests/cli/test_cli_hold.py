@@ -7,6 +7,14 @@ from datetime import datetime
 import pytest
 
 
+def test_a_hold_for_no_time_is_2(accounts, here):
+    before = accounts.read_bytes()
+    for length in ("0", "0h"):
+        ran = here("hold", "a@example.com", "--for", length)
+        assert (ran.code, ran.out, "ends at once" in ran.err) == (2, "", True)
+    assert accounts.read_bytes() == before
+
+
 def test_a_held_account_is_not_chosen_until_it_is_released(accounts, here):
     assert here("hold", "a@example.com").out == "a@example.com: on hold until `rotator release`\n"
     assert here("next", "-m", "g", "--peek").out == "b@example.com\n"

@@ -242,3 +242,19 @@ def test_a_lone_surrogate_is_printed_as_its_escape(accounts, here):
     ran = here("next", "-m", "g\udc80", "--json")
     assert ran.json["model"] == "g\udc80"
     assert "\x1b" not in here("next", "-m", "g").err
+
+
+def test_a_tag_that_nobody_bears_is_named(accounts, here):
+    ran = here("next", "-m", "g", "--tag", "nope")
+    assert (ran.code, "no account with the tag nope is there for g" in ran.err) == (69, True)
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
+def test_an_explanation_fits_the_terminal_and_nothing_is_lost(accounts, here, monkeypatch, columns):
+    whole = here("next", "-m", "g", "--peek", "--explain").err
+    monkeypatch.setenv("COLUMNS", str(columns))
+    ran = here("next", "-m", "g", "--peek", "--explain")
+    assert max(map(len, ran.err.splitlines())) <= columns
+    for wanted in ("a@example.com", "round_robin", "ready_now", "b@example.com", "nothing known yet"):
+        assert wanted.replace(" ", "") in "".join(ran.err.split())
+        assert wanted in whole

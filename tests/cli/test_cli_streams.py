@@ -19,16 +19,23 @@ def test_a_reader_that_goes_away_is_no_news(accounts, words):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-@pytest.mark.parametrize("words", [["next", "-m", "g", "--peek"], ["check"]])
+@pytest.mark.parametrize("words", [["next", "-m", "g", "--peek"], ["check"], ["status"]])
 def test_a_full_disk_under_stdout_is_74_and_said_once(accounts, words):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (74, b"rotator: stdout: No space left on device\n")
 
 
-def test_closed_streams_do_not_end_a_run(accounts):
-    script = 'exec "$0" -m rotator next -m g >&- 2>&-'
-    assert subprocess.run(["sh", "-c", script, sys.executable], check=False).returncode == 0
+def test_a_name_that_nobody_can_read_is_74(accounts):
+    script = 'exec "$0" -m rotator next -m g >&-'
+    done = subprocess.run(["sh", "-c", script, sys.executable], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (74, b"rotator: stdout: it is closed\n")
+
+
+def test_a_closed_stderr_ends_no_run(accounts):
+    script = 'exec "$0" -m rotator next -m g 2>&-'
+    done = subprocess.run(["sh", "-c", script, sys.executable], stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (0, b"a@example.com\n")
 
 
 def test_output_is_utf_8_in_any_locale(home, rotator):

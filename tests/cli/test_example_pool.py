@@ -21,7 +21,9 @@ def test_the_example_pool_reads_the_same_in_any_year(year):
     _, pool = decode(POOL.read_bytes())
     outcome = select(pool, "claude-sonnet-4-5", now=PUBLISHED.replace(year=year).timestamp())
     assert (outcome.account, outcome.selection_reason, outcome.switched) == ("work@example.com", "priority", False)
-    assert outcome.explanation.startswith("work@example.com: 22 % left")
+    assert outcome.explanation.startswith(
+        "work@example.com: 22 % left; home@example.com is below its reserve (4 % left)"
+    )
     assert [(c.account, c.selection_reason, c.tier) for c in outcome.candidates[1:]] == [
         ("home@example.com", "lower_tier", (False, 0, True)),
         ("lab@example.com", "held", (False, 0, False)),

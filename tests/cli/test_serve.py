@@ -73,6 +73,12 @@ def serve(accounts):
         process.communicate()
 
 
+@pytest.mark.parametrize("host", ["300.1.1.1", "127.0.0", "127.0.0.1:8787", "::g"])
+def test_what_looks_like_an_address_and_is_none_is_2(accounts, capfd, host):
+    assert main(["--accounts", str(accounts), "serve", "--host", host]) == 2
+    assert f"{host} is no address" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)], ids=str)
 def test_a_signal_closes_the_engine_and_ends_the_server(serve, number, code):
     process, address = serve()

@@ -35,6 +35,7 @@ _CLIENT_MISTAKES = frozenset({
 })  # fmt: skip
 """RFC 6749 5.2 errors about the client or its request (``disabled_client`` is Google's): no account's fault."""
 
+_FIRST = 100
 _SERVER_FAULTS_FROM = 500
 
 
@@ -62,7 +63,7 @@ def by_status(status: int) -> tuple[Kind, Scope | None]:
         return _BY_STATUS[status]
     if status in SUCCESS:
         return "ok", None
-    if SUCCESS.stop <= status < _SERVER_FAULTS_FROM:
+    if _FIRST <= status < SUCCESS.start or SUCCESS.stop <= status < _SERVER_FAULTS_FROM:
         return "bad_request", None
     return "server_error", "upstream"
 

@@ -69,7 +69,7 @@ def answer(status: int, headers: dict[str, str] | None = None, body: object = No
         (503, "overloaded", "upstream"),
         (529, "overloaded", "upstream"),
         (0, "server_error", "upstream"),
-        (100, "server_error", "upstream"),
+        (100, "bad_request", None),
         (999, "server_error", "upstream"),
         (-1, "server_error", "upstream"),
     ],
