@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from rotator.cli.finding import Finding
     from rotator.core.codec.decode import Document
-    from rotator.core.state import Account, Pool
+    from rotator.core.pool import Pool
+    from rotator.core.state import Account
 
 _INVALID = 78
 _NO_EARLIER = 1767225600.0

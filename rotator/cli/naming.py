@@ -8,7 +8,8 @@ from rotator.errors import UnknownAccount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rotator.core.state import Account, Pool
+    from rotator.core.pool import Pool
+    from rotator.core.state import Account
 
 _TOLD = 5
 """Names that are listed when nothing is close."""

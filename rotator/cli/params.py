@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from rotator.core.state import Pool
+    from rotator.core.pool import Pool
 
     Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

@@ -54,7 +54,7 @@ def command(ctx: click.Context, model: str | None, *, as_json: bool, watch: bool
     Nothing is chosen or written: it says what `rotator next` would do now. The marked account is the one that it would
     print. A parked pool is a status too, so the exit code is 0.
     """
-    if watch and (as_json or not sys.stdout.isatty()):
+    if watch and (as_json or not _on_terminal()):
         message = "--watch draws on a terminal; for programs use --json, again for each look"
         raise click.UsageError(message, ctx)
     with Opened(path_of(ctx.obj)) as rotator:
@@ -66,8 +66,12 @@ def command(ctx: click.Context, model: str | None, *, as_json: bool, watch: bool
             from rotator.cli.watch import keep_showing
 
             keep_showing(lambda: picture(rotator, model, utc=utc), lambda: rotator.pool, console)
-        with console.capture() as shown:
-            console.print(picture(rotator, model, utc=utc))
+        drawn = picture(rotator, model, utc=utc)
+        try:
+            with console.capture() as shown:
+                console.print(drawn)
+        except OSError as error:  # a capture ends with a write of nothing, which an unbuffered stdout passes on
+            raise OSError(error.errno, error.strerror, "stdout") from None
         say(shown.get().rstrip("\n"))
 
 
@@ -89,5 +93,9 @@ def _console() -> Console:
 
     from rich.console import Console
 
-    bounded = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    bounded = _on_terminal() or os.environ.get("COLUMNS", "").isdigit()
     return Console(width=None if bounded else _UNBOUNDED, highlight=False, emoji=False, markup=False, soft_wrap=False)
+
+
+def _on_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HEAD = ("  account", "reason", "score", "ready", "terms")
 _BELOW = " " * 4
 _WHOLE: dict[str, Any] = {"replace_whitespace": False, "break_on_hyphens": False}
+_TIE = "\0"
 _UNBOUNDED = 100_000
 _LEAST = 20
 _NUMBER = 2
@@ -44,11 +45,16 @@ def show(outcome: Selected | Parked | Unavailable) -> None:
         lines = wrap("  ".join(cells[:above]), columns, subsequent_indent=_BELOW, **_WHOLE)
         if row is not _HEAD:
             for cell in row[above:]:
-                lines += wrap(cell, columns, initial_indent=_BELOW, subsequent_indent=_BELOW, **_WHOLE)
+                lines += wrap(_tied(cell), columns, initial_indent=_BELOW, subsequent_indent=_BELOW, **_WHOLE)
         for line in lines:
-            whisper(line.rstrip())
+            whisper(line.rstrip().replace(_TIE, " "))
     for line in wrap(printable(outcome.explanation), columns, **_WHOLE):
         whisper(line)
+
+
+def _tied(terms: str) -> str:
+    """Terms whose numbers stay on the line of their names."""
+    return terms.replace(" +", f"{_TIE}+").replace(" -", f"{_TIE}-")
 
 
 def _columns() -> int:

@@ -5,7 +5,6 @@ Refuses: deciding what to say. Text from the file reaches a terminal without con
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from datetime import UTC, datetime
@@ -25,6 +24,8 @@ every zone. What is later means for ever."""
 def say(text: str) -> None:
     """Lines for stdout. Raises OSError when it is closed or does not take them; then nothing more is written there."""
     if sys.stdout is None:
+        import errno  # what is read on the quick path is paid for at every pick
+
         raise OSError(errno.EBADF, "it is closed", "stdout")
     try:
         _write(sys.stdout, text)

@@ -14,8 +14,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from rotator.core.pool import Pool
     from rotator.core.signals import Signal
-    from rotator.core.state import Pool, Runtime
+    from rotator.core.state import Runtime
 
     Slot = tuple[type, object]
 

@@ -17,8 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from rotator.core.pool import Pool
     from rotator.core.scorer import Tier
-    from rotator.core.state import Pool
 
     Ready = tuple[Tier, float, int, int]
     Waiting = tuple[float, int, int]

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from rotator.core.pool import Pool
     from rotator.core.scorer import Standing
-    from rotator.core.state import Account, Pool
+    from rotator.core.state import Account
 
 _SESSION_NOTE_SECS = 60.0
 """A session that stays where it is is noted at most this often; its time to live is far longer."""
@@ -145,7 +146,7 @@ class Outcome:
             reason = self._choice.reason
         elif ready and best is not None:
             reason = "lower_tier" if standing.tier > self._standing(best).tier else "lower_score"
-        next_ready = account.next_ready_at(self.pool.policy)
+        next_ready = min(account.next_ready_at(self.pool.policy), standing.ready_at)
         return Candidate(
             account.name,
             ready,

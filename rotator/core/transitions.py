@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from rotator.core.cooldowns import LIMITS, counted, joined, ladder, without
 from rotator.core.instants import tidy
+from rotator.core.pool import Pool
 from rotator.core.signals import (
     AuthRefused,
     Blocked,
@@ -32,7 +33,7 @@ from rotator.core.signals import (
     Succeeded,
     bounded,
 )
-from rotator.core.state import UNKNOWN_MODEL, Cooldown, ModelState, Pool, Runtime, Selection
+from rotator.core.state import UNKNOWN_MODEL, Cooldown, ModelState, Runtime, Selection
 from rotator.core.windows import charged, forgotten, observed, shows_quota, spent
 
 TYPE_CHECKING = False

@@ -11,8 +11,8 @@ from rotator.core.selection import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rotator.core.pool import Pool
     from rotator.core.selection import Parked, Selected, Unavailable
-    from rotator.core.state import Pool
 
 _MOST_RANKINGS = 256
 """Orders kept at once, the oldest goes first. Our choice: more models than any pool of this field serves."""

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from rotator.core.pool import Pool
     from rotator.core.selection import Selected
     from rotator.core.signals import Signal
-    from rotator.core.state import Account, Pool
+    from rotator.core.state import Account
 
 
 def facts_of_choice(chosen: Selected, session: str | None) -> list[Signal]:

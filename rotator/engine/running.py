@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from rotator.clock import Clock
     from rotator.core.policy import Policy
+    from rotator.core.pool import Pool
     from rotator.core.signals import Signal
-    from rotator.core.state import Pool
     from rotator.keeping import FileState
 
 _engines: weakref.WeakSet[Running] = weakref.WeakSet()

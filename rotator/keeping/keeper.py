@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from rotator.core.codec.decode import Document
     from rotator.core.policy import Policy
+    from rotator.core.pool import Pool
     from rotator.core.signals import Signal
-    from rotator.core.state import Pool
     from rotator.store.reading import Snapshot, Stamp
 
 _LOOK_AGAIN_SECS = 1.0

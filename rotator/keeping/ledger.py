@@ -19,8 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rotator.core.codec.decode import Document
     from rotator.core.policy import Policy
+    from rotator.core.pool import Pool
     from rotator.core.signals import Signal
-    from rotator.core.state import Account, Pool
+    from rotator.core.state import Account
 
 _OF_A_CREDENTIAL = (AuthRefused, Blocked, Refused)
 """Facts that say nothing any more once the account's credential is another."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rotator.core.policy import Policy
-    from rotator.core.state import Pool
+    from rotator.core.pool import Pool
     from rotator.store.file import Store
     from rotator.store.leftovers import Leftover
     from rotator.store.reading import Snapshot, Stamp

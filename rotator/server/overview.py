@@ -5,8 +5,9 @@ The command line and the status API both ask here, so that they say the same. Re
 
 from __future__ import annotations
 
+from rotator.core.pool import Pool
 from rotator.core.selection import select
-from rotator.core.state import UNKNOWN_MODEL, Pool
+from rotator.core.state import UNKNOWN_MODEL
 from rotator.core.status import status_json
 
 TYPE_CHECKING = False

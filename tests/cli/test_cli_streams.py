@@ -20,15 +20,18 @@ def test_a_reader_that_goes_away_is_no_news(accounts, words):
 
 
 @pytest.mark.parametrize("words", [["next", "-m", "g", "--peek"], ["check"], ["status"]])
-def test_a_full_disk_under_stdout_is_74_and_said_once(accounts, words):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_stdout_is_74_and_said_once(accounts, words, unbuffered, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (74, b"rotator: stdout: No space left on device\n")
 
 
-def test_a_name_that_nobody_can_read_is_74(accounts):
-    script = 'exec "$0" -m rotator next -m g >&-'
-    done = subprocess.run(["sh", "-c", script, sys.executable], stderr=subprocess.PIPE, check=False)
+@pytest.mark.parametrize("words", [["next", "-m", "g"], ["next", "-m", "g", "--json"], ["status"], ["check"]])
+def test_an_answer_that_nobody_can_read_is_74(accounts, words):
+    script = 'exec "$0" -m rotator "$@" >&-'
+    done = subprocess.run(["sh", "-c", script, sys.executable, *words], stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (74, b"rotator: stdout: it is closed\n")
 
 

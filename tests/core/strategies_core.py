@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from rotator.core.policy import Policy
+from rotator.core.pool import Pool
 from rotator.core.signals import (
     AuthRefused,
     Blocked,
@@ -21,7 +22,7 @@ from rotator.core.signals import (
     Signal,
     Succeeded,
 )
-from rotator.core.state import Account, Availability, Pool, Window
+from rotator.core.state import Account, Availability, Window
 from rotator.core.transitions import replay
 
 T0 = 1_795_168_800.0

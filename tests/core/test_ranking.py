@@ -21,9 +21,9 @@ from strategies_core import (
 )
 
 from rotator.core.policy import SELECTORS
+from rotator.core.pool import Pool
 from rotator.core.ranking import Ranking
 from rotator.core.signals import Held, RateLimited, Succeeded
-from rotator.core.state import Pool
 from rotator.core.transitions import apply
 
 M = "m-1"

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from strategies_core import MODELS, NAMES, POLICY, T0, explicit, instants, pool_of, pools, signals, told
 
 from rotator.core.policy import SELECTORS, Policy
+from rotator.core.pool import Pool
 from rotator.core.scorer import appraise
 from rotator.core.selection import Parked, Selected, Unavailable, select, session_home
 from rotator.core.signals import Held, Probed, QuotaObserved, RateLimited, Rotated, SessionPlaced, Succeeded
-from rotator.core.state import NEVER, Account, Availability, Pool, Runtime, Window
+from rotator.core.state import NEVER, Account, Availability, Runtime, Window
 
 M = "m-1"
 policies = st.builds(Policy, selector=st.sampled_from(SELECTORS))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from strategies_core import MODELS, POLICY, T0, fractions, instants, pool_of, pools, signals, told
 
 from rotator.core.policy import Policy
+from rotator.core.pool import Pool
 from rotator.core.signals import Held, Probed, Succeeded
-from rotator.core.state import NEVER, Account, Availability, Cooldown, ModelState, Pool, Runtime, Window
+from rotator.core.state import NEVER, Account, Availability, Cooldown, ModelState, Runtime, Window
 from rotator.core.transitions import apply
 
 M = "m-1"

@@ -12,7 +12,8 @@ import gc
 from rotator.core.codec.account import account_or_none, is_whole
 from rotator.core.codec.scan import Refused, check_depth, document, text_of, value_at
 from rotator.core.policy import RANGE_MAX, RANGES, SELECTORS, WHOLE_NUMBERS, Policy
-from rotator.core.state import Account, Pool
+from rotator.core.pool import Pool
+from rotator.core.state import Account
 from rotator.errors import AccountsInvalid
 
 TYPE_CHECKING = False

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rotator.core.policy import Policy
-    from rotator.core.state import Account, Pool, Runtime
+    from rotator.core.pool import Pool
+    from rotator.core.state import Account, Runtime
 
 _NESTED = ("windows", "models", "sessions")
 """Parts of a runtime that get a line for each member; everything else stands on one line."""
@@ -69,6 +70,7 @@ def _account_piece(
     old = next((value for member, value in found if member.key == "runtime"), None)
     runtime = account.runtime
     blocked = runtime.banned or runtime.restricted or runtime.auth_failed
+    blocked = blocked or bool(runtime.consecutive_401 or runtime.consecutive_403)
     learned_with = fingerprint({member.key: value for member, value in found}) if blocked else None
     if index in document.unreadable:
         old = None

@@ -276,3 +276,13 @@ def test_all_faults_are_named_at_once() -> None:
         decode((ACCOUNTS / "broken-many.json").read_bytes())
     assert len(refused.value.faults) == 9
     assert str(refused.value).count("\n") == 8
+
+
+def test_a_ladder_that_an_old_credential_climbed_does_not_wait_for_the_new_one():
+    document, pool = decode(b'{"accounts": [{"name": "a", "api_key": "fake-1"}]}')
+    refused = replay(pool, [AuthRefused("a", 1795168800.0, "credential refused")])
+    written, _ = encode(document, refused)
+    kept = decode(written.raw)[1].account("a").runtime
+    assert (kept.consecutive_401, len(kept.cooldowns)) == (1, 1)
+    fresh = decode(written.raw.replace(b"fake-1", b"fake-2"))[1].account("a").runtime
+    assert (fresh.consecutive_401, fresh.cooldowns) == (0, ())

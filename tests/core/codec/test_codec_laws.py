@@ -15,7 +15,8 @@ from rotator.core.codec.encode import changed, encode
 from rotator.core.codec.scan import members, text_of, value_at
 from rotator.core.codec.seal import is_sealed
 from rotator.core.lineage import line
-from rotator.core.state import Pool, Runtime
+from rotator.core.pool import Pool
+from rotator.core.state import Runtime
 from tests.strategies import PLAIN, as_bytes, documents, files, quick, runtime_values
 
 PLACES = ("raw", "version", "active", "spans", "members", "opening", "last", "closing", "unreadable")
@@ -274,22 +275,22 @@ def test_new_lines_follow_the_line_ends_of_the_file(case: tuple[bytes, Document,
             b'{\n  "accounts": [\n    {"email": "a", "refresh_token": "fake-a"}\n  ]\n}\n',
             (
                 b'{\n  "version": 2,\n  "accounts": [\n    {"email": "a", "refresh_token": "fake-a", '
-                b'"runtime": {"rev": 1, "seal": "74e95826", "consecutive_401": 1}}\n  ]\n}\n'
+                b'"runtime": {"rev": 1, "seal": "c9c367fd", "consecutive_failures": 1}}\n  ]\n}\n'
             ),
         ),
         (
             b'{"accounts":[{"email":"a"}]}',
-            b'{"version": 2, "accounts":[{"email":"a", "runtime": {"rev": 1, "seal": "74e95826", "consecutive_401": 1}}]}',
+            b'{"version": 2, "accounts":[{"email":"a", "runtime": {"rev": 1, "seal": "c9c367fd", "consecutive_failures": 1}}]}',
         ),
         (
             b'{"version":1,"accounts":[{"email":"a"}]}',
-            b'{"version":2,"accounts":[{"email":"a", "runtime": {"rev": 1, "seal": "74e95826", "consecutive_401": 1}}]}',
+            b'{"version":2,"accounts":[{"email":"a", "runtime": {"rev": 1, "seal": "c9c367fd", "consecutive_failures": 1}}]}',
         ),
         (
             b'\xef\xbb\xbf{\r\n\t"accounts": [\r\n\t\t{\r\n\t\t\t"email": "a"\r\n\t\t}\r\n\t]\r\n}',
             (
                 b'\xef\xbb\xbf{\r\n\t"version": 2,\r\n\t"accounts": [\r\n\t\t{\r\n\t\t\t"email": "a",\r\n\t\t\t"runtime": '
-                b'{\r\n\t\t\t\t"rev": 1,\r\n\t\t\t\t"seal": "74e95826",\r\n\t\t\t\t"consecutive_401": 1\r\n\t\t\t}\r\n\t\t}\r\n\t]\r\n}'
+                b'{\r\n\t\t\t\t"rev": 1,\r\n\t\t\t\t"seal": "c9c367fd",\r\n\t\t\t\t"consecutive_failures": 1\r\n\t\t\t}\r\n\t\t}\r\n\t]\r\n}'
             ),
         ),
     ],
@@ -298,7 +299,7 @@ def test_new_lines_follow_the_line_ends_of_the_file(case: tuple[bytes, Document,
 def test_version_1_becomes_version_2_at_the_first_write(before: bytes, after: bytes) -> None:
     document, pool = decode(before)
     assert document.version == 1
-    written, _ = encode(document, pool.with_runtime("a", Runtime(consecutive_401=1)))
+    written, _ = encode(document, pool.with_runtime("a", Runtime(consecutive_failures=1)))
     assert written.raw == after
     assert written.version == decode(after)[0].version == VERSION
 
