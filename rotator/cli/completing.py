@@ -10,7 +10,7 @@ from rotator.cli.voice import say
 
 _WHOLE_WORDS = r"""
 _rotator_whole_words() {
-    local line=${COMP_LINE:0:COMP_POINT} last whole=() place
+    local IFS=$' \t\n' line=${COMP_LINE:0:COMP_POINT} last whole=() place
     read -ra whole <<< "$line"
     [[ $line == *[[:blank:]] ]] && whole+=("")
     last=${whole[${#whole[@]}-1]}

@@ -12,7 +12,7 @@ from rotator.cli.finding import WARNING, Finding
 from rotator.core.codec.account import NAMES
 from rotator.core.codec.faults import known_keys, schema
 from rotator.core.codec.places import Text
-from rotator.core.providers import _FAMILIES
+from rotator.core.providers import FAMILIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CLOSE = 0.8
 """Ratio of difflib: one letter wrong in six (``refesh_token``, ``model``), and not ``note`` for ``name``. Our choice."""
-PROVIDERS = ("generic", *sorted(_FAMILIES))
+PROVIDERS = ("generic", *sorted(FAMILIES))
 
 
 def findings(raw: bytes) -> Iterator[Finding]:

@@ -255,6 +255,8 @@ def test_an_explanation_fits_the_terminal_and_nothing_is_lost(accounts, here, mo
     monkeypatch.setenv("COLUMNS", str(columns))
     ran = here("next", "-m", "g", "--peek", "--explain")
     assert max(map(len, ran.err.splitlines())) <= columns
+    below = [line for line in ran.err.splitlines() if line.startswith("    ready_now +")]
+    assert len(below) == (0 if columns == 120 else 3)
     for wanted in ("a@example.com", "round_robin", "ready_now", "b@example.com", "nothing known yet"):
         assert wanted.replace(" ", "") in "".join(ran.err.split())
         assert wanted in whole

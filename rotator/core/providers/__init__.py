@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading", "WindowReading", "read"]
 
-_FAMILIES = {
+FAMILIES = {
     "anthropic": "anthropic",
     "azure-openai": "openai",
     "codex": "codex",
@@ -63,9 +63,9 @@ def read(
     """
     try:
         response = received(provider, status=status, headers=headers, body=body, model=model, now=now)
-        if provider not in _FAMILIES:
+        if provider not in FAMILIES:
             response = response.replace(provider=provider_of(response) or provider)
-        family = _FAMILIES.get(response.provider)
+        family = FAMILIES.get(response.provider)
         if family is None:
             return generic.oauth(response) or generic.read(response)
         reading: Reading = import_module(f"{__name__}.{family}").read(response)
