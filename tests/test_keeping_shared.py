@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import tempfile
 from pathlib import Path
 
@@ -331,3 +332,49 @@ def test_what_is_learned_long_after_a_step_back_keeps_its_own_time(path, clock, 
     edit(path, lambda found: found.update(note="read again"))
     rotator.explain(MODEL)
     assert rotator.pool.account("a").state(MODEL).last_success_at == clock.wall
+
+
+@pytest.mark.parametrize(
+    "mark", [".accounts.json.swp", ".accounts.json.swo", ".#accounts.json", ".~lock.accounts.json#"]
+)
+def test_a_routine_write_waits_for_an_editor_that_has_the_file_open(path, clock, rotator, mark):
+    before = path.read_bytes()
+    (path.parent / mark).touch()
+    rotator.observe("a", MODEL, status=429, headers={"retry-after": "7200"})
+    for _ in range(100):
+        clock.advance(3)
+        rotator.tick()
+    assert path.read_bytes() == before
+    (path.parent / mark).unlink()
+    clock.advance(1.1)
+    assert rotator.due_at().timestamp() <= clock.wall
+    rotator.tick()
+    assert MODEL in runtime(path, "a")["models"]
+
+
+def test_a_write_waits_for_an_editor_for_ten_minutes_and_no_longer(path, clock, rotator):
+    before = path.read_bytes()
+    (path.parent / ".accounts.json.swp").touch()
+    rotator.observe("a", MODEL, status=429, headers={"retry-after": "7200"})
+    clock.advance(599)
+    rotator.tick()
+    assert path.read_bytes() == before
+    clock.advance(1.1)
+    rotator.tick()
+    assert MODEL in runtime(path, "a")["models"]
+
+
+def test_what_a_dead_editor_left_behind_keeps_nobody_waiting(path, clock, rotator):
+    swap = path.parent / ".accounts.json.swp"
+    swap.touch()
+    os.utime(swap, (1, 1))
+    rotator.observe("a", MODEL, status=429, headers={"retry-after": "7200"})
+    rotator.tick()
+    assert MODEL in runtime(path, "a")["models"]
+
+
+def test_an_explicit_flush_does_not_wait_for_an_editor(path, rotator):
+    (path.parent / ".accounts.json.swp").touch()
+    rotator.observe("a", MODEL, status=429, headers={"retry-after": "7200"})
+    assert rotator.flush()
+    assert MODEL in runtime(path, "a")["models"]

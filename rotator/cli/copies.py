@@ -12,6 +12,7 @@ import stat as modes
 from rotator.cli.finding import note, warning
 from rotator.cli.surroundings import OTHERS
 from rotator.store import leftovers
+from rotator.store.editors import is_mark
 from rotator.store.file import BACKUP
 
 TYPE_CHECKING = False
@@ -38,7 +39,7 @@ def findings(target: str) -> Iterator[Finding]:
     others = [entry for entry in entries if entry not in (name, f".{name}.lock")]
     left = {os.path.basename(path) for path in leftovers.find(target)}
     yield from _drafts(left)
-    if opened := [entry for entry in others if is_sign_of_an_editor(entry, name)]:
+    if opened := [entry for entry in others if is_mark(entry, name)]:
         yield note(
             "editor",
             f"an editor seems to have it open ({', '.join(opened)})",
@@ -56,15 +57,9 @@ def findings(target: str) -> Iterator[Finding]:
             yield warning("copies", what, f"remove {path}, or chmod 600 it")
 
 
-def is_sign_of_an_editor(entry: str, name: str) -> bool:
-    """Whether a file of that name says that an editor has ``name`` open: vim's swap, the locks of emacs and LibreOffice."""
-    swap = entry.startswith(f".{name}.sw") and len(entry) == len(f".{name}.swp")
-    return swap or entry in (f".#{name}", f".~lock.{name}#")
-
-
 def is_copy(entry: str, name: str) -> bool:
     """Whether a file of that name is an older or unsaved state of ``name``: ``.bak``, ``.v1.bak``, ``~``, ``#name#`` ..."""
-    if is_sign_of_an_editor(entry, name):
+    if is_mark(entry, name):
         return False
     return entry.startswith((f"{name}.", f"{name}~", f".{name}.")) or entry == f"#{name}#"
 

@@ -62,11 +62,15 @@ class Running:
         return None if secs is None else aware(self._now() + max(secs, 0.0))
 
     def tick(self) -> None:
-        """Do what is due: write the file, look whether it can be written again, call back those who watch."""
+        """Do what is due: write the file, look whether it can be written again, call back those who watch.
+
+        While an editor has the file open, its write waits for up to ten minutes; ``flush`` and ``close`` do not.
+        """
         with self._lock:
             due = self._keeper.due_in()
             raw = self._keeper.unreadable_content()
-        if due is not None and due <= 0:
+            flushes = due is not None and due <= 0 and not self._keeper.waits_for_editor()
+        if flushes:
             self.flush()
         if raw is not None:
             from rotator.core.codec.faults import runtime_faults_of  # loads jsonschema, only for a damaged runtime

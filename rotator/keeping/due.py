@@ -8,6 +8,10 @@ from __future__ import annotations
 
 PROBE_SECS = 60.0
 """How often a file that cannot be written is tried again."""
+EDITOR_SECS = 600.0
+"""Longest that a write waits for an editor that has the file open: it would warn its person of a change at every save."""
+_EDITOR_LOOK_SECS = 1.0
+"""How soon to look whether the editor has gone."""
 _BACK_OFF_SECS = (5.0, 300.0)
 """First and longest pause after the disk failed; it doubles. Our choice: as the debounce at first, and never so long that
 freeing the disk seems to have no effect."""
@@ -39,6 +43,13 @@ class Due:
         if self._since is None:
             return None
         return max(self._since if self._urgent else self._since + flush_after, self._rested_at)
+
+    def put_off(self, mono: float) -> bool:
+        """While an editor has the file open: whether the write may wait a little longer, and then it does."""
+        if self._since is None or mono - self._since >= EDITOR_SECS:
+            return False
+        self._rested_at = max(self._rested_at, min(mono + _EDITOR_LOOK_SECS, self._since + EDITOR_SECS))
+        return True
 
     def begin(self) -> None:
         """What is pending leaves for the file; what arrives from here on is pending anew."""

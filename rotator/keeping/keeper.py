@@ -174,6 +174,10 @@ class Keeper:
         at = self._due.at(self.pool.policy.flush_after)
         return None if at is None else at - self._mono()
 
+    def waits_for_editor(self) -> bool:
+        """Whether a write that is due is put off, since an editor has the file open; for ten minutes at most."""
+        return self._store is not None and self._store.is_edited() and self._due.put_off(self._mono())
+
     def unreadable_content(self) -> bytes | None:
         """The bytes of a file that has an unreadable runtime, once, for whoever looks closer than the decoder does."""
         unseen, self._inspected = self._inspected != self.generation, self.generation

@@ -11,7 +11,7 @@ import os
 import time
 
 from rotator import errors
-from rotator.store import leftovers, private, reading, writing
+from rotator.store import editors, leftovers, private, reading, writing
 from rotator.store.reading import Snapshot, Stamp
 
 TYPE_CHECKING = False
@@ -80,6 +80,10 @@ class Store:
         Their bytes may be whole or not, newer or older than the file's: that is the caller's to judge. Raises nothing.
         """
         return leftovers.offered(os.path.realpath(self.path)) if self._offered is None else self._offered
+
+    def is_edited(self) -> bool:
+        """Whether an editor seems to have the file open, as `editors.is_open`."""
+        return editors.is_open(self.path)
 
     def exchange(self, rebase: Rebase, *, timeout_secs: float = 30.0, keep: Keep | None = None) -> Snapshot:
         """Replace the file by what ``rebase`` makes of it, durably, and return what it now holds.

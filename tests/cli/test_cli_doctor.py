@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rotator.cli.contents import findings as content_findings
-from rotator.cli.copies import is_copy, is_sign_of_an_editor
+from rotator.cli.copies import is_copy
 from rotator.cli.finding import SEVERITIES
 from rotator.cli.mounts import Mount, judged, mount_of
 from rotator.cli.spelling import close_key
 from rotator.core.codec.faults import known_keys
+from rotator.store.editors import is_mark
 
 NOW = 1795168800.0
 HEALTHY = '{"version": 2, "accounts": [{"name": "a", "api_key": "fake-a"}, {"name": "b", "api_key": "fake-b"}]}'
@@ -290,7 +291,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("entry", "copy", "editor"), NAMES)
 def test_names_beside_the_file_say_what_they_are(entry, copy, editor):
-    assert (is_copy(entry, "accounts.json"), is_sign_of_an_editor(entry, "accounts.json")) == (copy, editor)
+    assert (is_copy(entry, "accounts.json"), is_mark(entry, "accounts.json")) == (copy, editor)
 
 
 @pytest.mark.parametrize("name", ["accounts.json.bak", "accounts.json~", "old.json"])
