@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LARGEST = 2**63
 _LATEST = tidy(_LARGEST)
 _REV_MAX = 2**62
+_read: dict[str, float] = {}
+"""Times as they were last read: what was learned together stands several times."""
+_READ_MAX = 4096
 _RFC3339_Z = 20
 """Characters of the shortest time in UTC, which is how nearly all of them are written."""
 
@@ -42,11 +45,17 @@ def as_list(value: Any) -> list[Any]:
 def as_time(value: Any) -> float:
     """Epoch seconds of an RFC 3339 text or a number."""
     if type(value) is str and value[-1:] == "Z" and len(value) >= _RFC3339_Z:
-        try:
-            seconds = datetime.fromisoformat(value).timestamp()
-        except ValueError:
-            raise Refused from None
-        return seconds if 0.0 <= seconds <= _LATEST else tidy(seconds)
+        seconds = _read.get(value)
+        if seconds is None:
+            try:
+                seconds = datetime.fromisoformat(value).timestamp()
+            except ValueError:
+                raise Refused from None
+            seconds = seconds if 0.0 <= seconds <= _LATEST else tidy(seconds)
+            if len(_read) >= _READ_MAX:
+                _read.clear()
+            _read[value] = seconds
+        return seconds
     parsed = parse(value)
     if parsed is None:
         raise Refused
@@ -188,10 +197,7 @@ def known(table: Mapping[str, Callable[[Any], Any]], found: dict[str, Any]) -> d
 
     ``held_until`` is a hold by itself, and none beside ``"held": false``, by which a person ends it.
     """
-    values: dict[str, Any] = {}
-    for key, value in found.items():
-        if value is not None and key in table:
-            values[key] = table[key](value)
+    values = {key: table[key](value) for key, value in found.items() if key in table and value is not None}
     if values.get("held") is False:
         values.pop("held_until", None)
     return values

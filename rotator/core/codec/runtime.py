@@ -26,6 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_COOLDOWN_KEYS = frozenset(FIRST_COOLDOWN) | {"cooldowns"}
+
 
 def _window(name: str, value: Any) -> Window:
     values = known(WINDOW, as_object(value))
@@ -51,6 +53,8 @@ def _cooldown(values: dict[str, Any], prefix: str) -> Cooldown | None:
 
 
 def _cooldowns(found: dict[str, Any]) -> tuple[Cooldown, ...]:
+    if _COOLDOWN_KEYS.isdisjoint(found):
+        return ()
     more = found.get("cooldowns")
     others = [] if more is None else [_cooldown(known(COOLDOWN, as_object(each)), "") for each in as_list(more)]
     first = _cooldown(known(FIRST_COOLDOWN, found), "cooldown_")
@@ -94,8 +98,5 @@ def decode_runtime(value: Any) -> Runtime:
         values["models"] = {model: _model(state) for model, state in as_object(found["models"]).items()}
     if "windows" in found:
         values["windows"] = _windows(found)
-    if "cooldown_until" in found or "cooldowns" in found:
-        values["cooldowns"] = _cooldowns(found)
-    elif "cooldown_at" in found or "cooldown_source" in found:
-        _cooldowns(found)
+    values["cooldowns"] = _cooldowns(found)
     return Runtime(**values)
