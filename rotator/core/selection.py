@@ -123,7 +123,7 @@ class Outcome:
     @property
     def explanation(self) -> str:
         """The decision in one line."""
-        raise NotImplementedError
+        return self.outcome
 
     def _standing(self, account: Account) -> Standing:
         return appraise(

@@ -160,7 +160,7 @@ def keep_labels(descriptor: int, target: str) -> None:
     """Extended attributes, as far as the file system has them; but no access lists, they widen 0600."""
     try:
         names = os.listxattr(target)
-    except OSError:
+    except (AttributeError, OSError):  # not every system's Python can ask
         return
     for name in names:
         if not name.startswith("system."):

@@ -107,21 +107,8 @@ def _decode(raw: bytes, policy: Policy) -> tuple[Document, Pool]:
         if strict:
             raise Refused
         elements = []
-    accounts: list[Account] = []
-    places: list[tuple[int, int]] = []
-    unreadable: set[int] = set()
-    names: set[str] = set()
-    for start, end, decoded in elements:
-        if decoded is None or decoded[0].name in names:
-            if strict:
-                raise Refused
-            continue
-        account, readable = decoded
-        names.add(account.name)
-        if not readable:
-            unreadable.add(len(accounts))
-        places.append((start, end))
-        accounts.append(account)
+    accounts, places, unreadable = _accounts(elements, strict=strict)
+    names = {account.name for account in accounts}
     active = values.get("active")
     if active is not None and type(active) is not str:
         if strict:
@@ -148,6 +135,26 @@ def _decode(raw: bytes, policy: Policy) -> tuple[Document, Pool]:
         ),
         pool,
     )
+
+
+def _accounts(elements: list[Any], *, strict: bool) -> tuple[list[Account], list[tuple[int, int]], set[int]]:
+    """The accounts, their spans and the places of those whose runtime could not be read; a name may stand once."""
+    accounts: list[Account] = []
+    places: list[tuple[int, int]] = []
+    unreadable: set[int] = set()
+    names: set[str] = set()
+    for start, end, decoded in elements:
+        if decoded is None or decoded[0].name in names:
+            if strict:
+                raise Refused
+            continue
+        account, readable = decoded
+        names.add(account.name)
+        if not readable:
+            unreadable.add(len(accounts))
+        places.append((start, end))
+        accounts.append(account)
+    return accounts, places, unreadable
 
 
 class _bytes_at:  # noqa: N801  used as a function
