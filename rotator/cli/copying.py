@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 
-from rotator.cli.endings import Ended
+from rotator.cli.interrupts import Interrupts
 from rotator.cli.voice import printable, talk
 from rotator.errors import RotatorError
 from rotator.store.reading import read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
-    from typing import Any, NoReturn, Self
-
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    from types import TracebackType
+    from typing import Self
 
 
 class PrivateCopy:
@@ -36,7 +33,7 @@ class PrivateCopy:
         self.settled = raw
         self._name = name
         self._kept = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._interrupts = Interrupts()
         self._folder = ""
 
     @property
@@ -45,9 +42,7 @@ class PrivateCopy:
         return os.path.join(self._folder, self._name)
 
     def __enter__(self) -> Self:
-        for number in _ENDINGS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, _ended)
+        self._interrupts.catch()
         try:
             self._folder = tempfile.mkdtemp(prefix="rotator-edit-")
             self.write(self.settled)
@@ -59,8 +54,7 @@ class PrivateCopy:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        for number in self._before:  # a second signal must not cut the clearing up short
-            signal.signal(number, signal.SIG_IGN)
+        self._interrupts.ignore()
         try:
             if error is not None and not self._kept and self.holds_news():
                 self.keep()
@@ -101,8 +95,7 @@ class PrivateCopy:
     def _leave(self) -> None:
         if self._folder and not self._kept:
             shutil.rmtree(self._folder, ignore_errors=True)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._interrupts.restore()
 
 
 def _write(path: str, raw: bytes, mode: int) -> None:
@@ -119,7 +112,3 @@ def _remove(path: str) -> None:
         os.unlink(path)
     except OSError:
         pass
-
-
-def _ended(number: int, _frame: FrameType | None) -> NoReturn:
-    raise Ended(number)

@@ -6,19 +6,15 @@ Refuses: a thread; a command does what is due when it closes.
 from __future__ import annotations
 
 import logging
-import signal
 
-from rotator.cli.endings import Ended
+from rotator.cli.interrupts import Interrupts
 from rotator.cli.voice import talk
 from rotator.clock import MachineClock
 from rotator.engine import Rotator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
-    from typing import Any, NoReturn
-
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    from types import TracebackType
 
 
 class _Talk(logging.Handler):
@@ -39,7 +35,7 @@ class Opened:
 
     def __init__(self, path: str) -> None:
         self._handler = _Talk()
-        self._before: dict[signal.Signals, Any] = {}
+        self._interrupts = Interrupts()
         self._log = logging.getLogger("rotator")
         self._log.addHandler(self._handler)
         try:
@@ -49,9 +45,7 @@ class Opened:
             raise
 
     def __enter__(self) -> Rotator:
-        for number in _ENDINGS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, _ended)
+        self._interrupts.catch()
         return self._rotator
 
     def __exit__(
@@ -63,9 +57,4 @@ class Opened:
             self.failed = not self.durable and self._rotator.file_state().mode != "memory"
         finally:
             self._log.removeHandler(self._handler)
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
-
-
-def _ended(number: int, _frame: FrameType | None) -> NoReturn:
-    raise Ended(number)
+            self._interrupts.restore()
