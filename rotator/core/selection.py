@@ -118,7 +118,8 @@ class Outcome:
         """Every account that was considered, in file order, with every term of its score."""
         wanted = set(self._tags)
         best = None if self._choice.index is None else self.pool.at(self._choice.index)
-        return tuple([self._candidate(a, best) for a in self.pool if wanted <= set(a.tags)])
+        best_tier = None if best is None else self._standing(best).tier
+        return tuple([self._candidate(a, best, best_tier) for a in self.pool if wanted <= set(a.tags)])
 
     @property
     def explanation(self) -> str:
@@ -136,7 +137,7 @@ class Outcome:
             probes=self._choice.probes,
         )
 
-    def _candidate(self, account: Account, best: Account | None) -> Candidate:
+    def _candidate(self, account: Account, best: Account | None, best_tier: Tier | None) -> Candidate:
         from rotator.core.explain import summary
 
         standing = self._standing(account)
@@ -144,8 +145,8 @@ class Outcome:
         reason = standing.blocked_by
         if best is account:
             reason = self._choice.reason
-        elif ready and best is not None:
-            reason = "lower_tier" if standing.tier > self._standing(best).tier else "lower_score"
+        elif ready and best_tier is not None:
+            reason = "lower_tier" if standing.tier > best_tier else "lower_score"
         next_ready = min(account.next_ready_at(self.pool.policy), standing.ready_at)
         return Candidate(
             account.name,

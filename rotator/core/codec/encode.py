@@ -67,7 +67,7 @@ def _account_piece(
     start, end = document.spans[index]
     text = document.raw[start:end].decode()
     found, _ = members(text, 0)
-    old = next((value for member, value in found if member.key == "runtime"), None)
+    place, old = next(((member, value) for member, value in found if member.key == "runtime"), (None, None))
     runtime = account.runtime
     blocked = runtime.banned or runtime.restricted or runtime.auth_failed
     blocked = blocked or bool(runtime.consecutive_401 or runtime.consecutive_403)
@@ -82,9 +82,8 @@ def _account_piece(
     outer = text.rpartition("\n")[2][:-1]
     unit = indent[len(outer) :] if indent and not outer.strip() and indent.startswith(outer) else ""
     body = _runtime_text(value, indent, unit or "  ", newline)
-    for member, _ in found:
-        if member.key == "runtime":
-            return _piece(text, start, member.start, member.end, body), runtime
+    if place is not None:
+        return _piece(text, start, place.start, place.end, body), runtime
     last = found[-1][0].end
     gap = f",{newline}{indent}" if indent is not None else ", "
     return _piece(text, start, last, last, f'{gap}"runtime": {body}'), runtime
