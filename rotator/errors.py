@@ -8,10 +8,13 @@ RotatorError                                               exit
 │   ├── AccountsMissing  (FileNotFoundError)               66
 │   ├── AccountsInvalid  (ValueError)  .faults, all of them
 │   ├── AccountsDenied   (PermissionError)                 77
-│   └── SecretMissing    (LookupError)  a reference that leads nowhere
-├── MachineError         (OSError) disk or lock must recover   74
+│   ├── SecretMissing    (LookupError)  a reference that leads nowhere
+│   ├── LoginNeeded      no token works any more           69
+│   └── OriginRefused    (ValueError)  a request that goes elsewhere than its account
+├── MachineError         (OSError) disk, lock or network must recover   74
 │   ├── AccountsBusy     (TimeoutError) the lock was not had in time
-│   └── AccountsUnreadable  an I/O error while reading
+│   ├── AccountsUnreadable  an I/O error while reading
+│   └── EndpointFailed   (ConnectionError) a provider's endpoint gave no answer
 └── ParkTimeout          (TimeoutError) nobody's fault; .wake_at   124
 
 An outcome (parked, unavailable) is a value, not an error. No message holds a value of ``accounts.json``.
@@ -67,6 +70,16 @@ class SecretMissing(OperatorError, LookupError):
     """A credential is a reference (environment, file) that leads nowhere."""
 
 
+class LoginNeeded(OperatorError):
+    """The provider says that the account's refresh token is dead, or there is none: its owner has to log in again."""
+
+    exit_code = 69
+
+
+class OriginRefused(OperatorError, ValueError):
+    """A request goes to an origin that is none of its account's: no credential was sent."""
+
+
 class Fault:
     """One fault of a document: where (RFC 6901 pointer, 1-based line and column), which rule, what to do.
 
@@ -119,6 +132,10 @@ class AccountsBusy(MachineError, TimeoutError):
 
 class AccountsUnreadable(MachineError):
     """The file could not be read for a reason that is not permission."""
+
+
+class EndpointFailed(MachineError, ConnectionError):
+    """A provider's token or quota endpoint gave no usable answer; what was known before stands."""
 
 
 class ParkTimeout(RotatorError, TimeoutError):

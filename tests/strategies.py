@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-from rotator.core.state import Availability, Cooldown, ModelState, Runtime, Selection, Window
+from rotator.core.state import Availability, Cooldown, ModelState, Poll, Runtime, Selection, Window
 
 quick = settings(max_examples=100, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 """For laws over whole documents: their examples are small, and to shrink one takes minutes."""
@@ -180,6 +180,8 @@ runtimes = _some(
         "consecutive_failures": counts,
         "last_failure_at": times,
         "sessions": st.dictionaries(words, times, max_size=2),
+        "polls": st.dictionaries(words, _some({"at": times, "failures": counts, "until": times}), max_size=2),
+        "superseded": st.lists(words, max_size=2),
         "availability": _some({"ok": st.booleans(), "checked_at": times, "reason": words}),
         "next_ready_at": anything,
         "selected": _some({"from": names, "at": times, "reason": words, "shadow": names}),
@@ -406,6 +408,8 @@ runtime_values = st.builds(
         st.none(), st.builds(Selection, st.one_of(st.none(), names), _seen, _keys, st.one_of(st.none(), names))
     ),
     sessions=st.dictionaries(_keys, instants, max_size=2),
+    polls=st.dictionaries(_keys, st.builds(Poll, _seen, st.integers(0, 9), _seen), max_size=2),
+    superseded=st.lists(st.sampled_from(["0b7f6a3391c4", "91c4d2e80b7f"]), unique=True).map(tuple),
     models=st.dictionaries(st.one_of(_keys, st.just("\ud800")), model_values, max_size=2),
     seal=st.sampled_from(["", "5e2d9c01"]),
     sealed_over=st.sampled_from(["", "0b7f6a33 91c4d2e8"]),

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from rotator.core.cooldowns import joined, without
 from rotator.core.lineage import KEPT
-from rotator.core.state import UNKNOWN_MODEL, ModelState, Runtime, Window
+from rotator.core.state import SUPERSEDED_MAX, UNKNOWN_MODEL, ModelState, Runtime, Window
 from rotator.core.windows import forgotten
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rotator.core.policy import Policy
-    from rotator.core.state import Cooldown
+    from rotator.core.state import Cooldown, Poll
 
 _FLAGS = ("banned", "restricted", "auth_failed")
 
@@ -51,6 +51,8 @@ def join(one: Runtime, other: Runtime, policy: Policy) -> Runtime:
         availability=_latest([s.availability for s in sides], lambda seen: (seen.checked_at, not seen.ok, seen.reason)),
         selected=_latest([s.selected for s in sides], lambda s: (s.at, s.previous or "", s.reason, s.shadow or "")),
         sessions=_sessions(one, other, policy),
+        polls=_polls(one, other),
+        superseded=_tokens(one, other),
         models=_models(one, other, policy),
         **_line(one, other),
     )
@@ -162,6 +164,20 @@ def _sessions(one: Runtime, other: Runtime, policy: Policy) -> dict[str, float]:
     }
     newest = sorted(used, key=lambda key: (-used[key], key))[: policy.sessions_max]
     return {key: used[key] for key in sorted(newest)}
+
+
+def _polls(one: Runtime, other: Runtime) -> dict[str, Poll]:
+    """Of each endpoint the latest answer; of two of one instant the one that failed more."""
+    asked = sorted({*one.polls, *other.polls})
+    sides = {endpoint: [s.polls[endpoint] for s in (one, other) if endpoint in s.polls] for endpoint in asked}
+    return {endpoint: max(polls, key=lambda p: (p.at, p.failures, p.until)) for endpoint, polls in sides.items()}
+
+
+def _tokens(one: Runtime, other: Runtime) -> tuple[str, ...]:
+    """The hashes that either side knows, those of the side that was written first the oldest."""
+    earlier, later = sorted((one, other), key=lambda side: (side.rev, side.superseded))
+    kept = [token for token in earlier.superseded if token not in later.superseded]
+    return (*kept, *later.superseded)[-SUPERSEDED_MAX:]
 
 
 def _models(one: Runtime, other: Runtime, policy: Policy) -> dict[str, ModelState]:

@@ -58,6 +58,10 @@ class Policy(Value):
     """Cooldown in seconds of a model after a first 5xx or overload; doubles. It never blacklists."""
     server_cooldown_max: float = 120.0
     """Longest cooldown in seconds after a 5xx."""
+    poll_interval: float = 300.0
+    """Seconds between two polls of a quota endpoint; doubles with each failure. These endpoints throttle those who ask every minute."""
+    poll_interval_max: float = 3600.0
+    """Longest pause in seconds after failed polls that is guessed and not told."""
     probe_ttl: float = 7200.0
     """Seconds for which a failed probe keeps an account out."""
     guard_remaining: float = 0.015

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rotator.core.pool import Pool
     from rotator.core.scorer import Tier
+    from rotator.core.state import Account
 
     Ready = tuple[Tier, float, int, int]
     Waiting = tuple[float, int, int]
@@ -44,6 +45,22 @@ def scored_at(index: int, size: int, now: float) -> float:
     return float(second + (index - second) % -(-size // _AT_ONCE)) if size > _AT_ONCE else float(second)
 
 
+class Wanted(Value):
+    """Which accounts are considered: those that bear all ``tags`` and, unless ``among`` is None, are named in it."""
+
+    tags: tuple[str, ...] = ()
+    among: frozenset[str] | None = None
+
+    def has(self, account: Account) -> bool:
+        """Whether the account is one of them."""
+        if self.among is not None and account.name not in self.among:
+            return False
+        return not self.tags or set(self.tags) <= set(account.tags)
+
+
+ANYBODY = Wanted()
+
+
 class Choice(Value):
     """The place of the chosen account in file order and the word for why; or None and when to look again.
 
@@ -58,11 +75,11 @@ class Choice(Value):
 
 
 class Ranking:
-    """The order of a pool's accounts for ``model`` among those that bear all ``tags``."""
+    """The order of a pool's accounts for ``model``, of those that are ``wanted``."""
 
-    def __init__(self, model: str, tags: tuple[str, ...] = (), *, probes: bool = True) -> None:
+    def __init__(self, model: str, wanted: Wanted = ANYBODY, *, probes: bool = True) -> None:
         self.model = model
-        self.tags = tags
+        self._wanted = wanted
         self._probes = probes
         self._pool: Pool | None = None
         self._in_flight: Mapping[str, int] = {}
@@ -127,7 +144,7 @@ class Ranking:
         self._total = self._guarded = self._unprobed = 0
         push_ready, push_waiting = self._best.append, self._waiting.append
         for index, account in enumerate(pool):
-            if not self.tags or set(self.tags) <= set(account.tags):
+            if self._wanted.has(account):
                 self._enter(index, self._appraise(index), push_ready, push_waiting)
         heapify(self._best)
         heapify(self._waiting)
@@ -225,7 +242,7 @@ class Ranking:
 
     def _decide_without_probes(self, pool: Pool) -> Choice:
         if self._without_probes is None:
-            self._without_probes = Ranking(self.model, self.tags, probes=False)
+            self._without_probes = Ranking(self.model, self._wanted, probes=False)
         self._without_probes.follow(pool, self._now, self._in_flight, None)
         return self._without_probes.choose()
 

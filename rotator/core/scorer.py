@@ -27,6 +27,9 @@ _UNKNOWN_PHASE = 0.5
 _AFTER_RESET = 0.5
 """Confidence that is left of a reading when its window has been reset since."""
 
+_AFTER_FAILED_POLL = 0.5
+"""Confidence that is left after each poll that gave no answer."""
+
 
 class Score(Value):
     """The terms of one candidate, in ``TERMS`` order, unrounded."""
@@ -90,7 +93,7 @@ def appraise(
         -policy.weight_remaining * (policy.price_floor + (1 - policy.price_floor) * _price(windows, scored_at, policy)),
         0.0 if ready else -min(max(ready_at - scored_at, 0.0) / policy.wait_unit, policy.wait_max),
         _failures(account, state, scored_at, policy),
-        -policy.weight_staleness * (1 - _trust(state, windows, seen_at, scored_at, policy)),
+        -policy.weight_staleness * (1 - _trust(account, state, windows, seen_at, scored_at, policy)),
         policy.weight_recent_success * 0.5 ** (max(scored_at - success_at, 0.0) / policy.success_half_life)
         if success_at
         else 0.0,
@@ -117,14 +120,19 @@ def confidence(account: Account, model: str, at: float, policy: Policy) -> float
     """How much to trust what is known of the account for this model, 0..1; halves with age, and at a reset."""
     state = account.state(model)
     windows = account.runtime.windows + state.windows
-    return _trust(state, windows, _observed_at(account, state, windows), at, policy)
+    return _trust(account, state, windows, _observed_at(account, state, windows), at, policy)
 
 
-def _trust(state: ModelState, windows: tuple[Window, ...], seen_at: float, at: float, policy: Policy) -> float:
+def _trust(
+    account: Account, state: ModelState, windows: tuple[Window, ...], seen_at: float, at: float, policy: Policy
+) -> float:
     if not seen_at:
         return 0.0
     learned = 1.0 if state.confidence is None else state.confidence
     value: float = learned * 0.5 ** ((at - seen_at) / policy.confidence_half_life) if at > seen_at else learned
+    for poll in account.runtime.polls.values():
+        if poll.failures and poll.at > seen_at:
+            value *= _AFTER_FAILED_POLL ** min(poll.failures, _MOST_FAILURES)
     for window in windows:
         reset = window.reset_time
         if reset is not None and seen_at <= reset <= at:

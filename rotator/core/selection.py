@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import islice
 
 from rotator.core.instants import aware
-from rotator.core.ranking import Choice, Ranking, scored_at
+from rotator.core.ranking import ANYBODY, Choice, Ranking, Wanted, scored_at
 from rotator.core.scorer import Score, Tier, appraise, confidence, score_of
 from rotator.core.state import NEVER
 from rotator.core.value import Value
@@ -55,7 +55,7 @@ class Candidate(Value):
 class Outcome:
     """What all decisions share. ``decided`` is epoch seconds; the rest of the instants are aware UTC datetimes."""
 
-    __slots__ = ("_choice", "_in_flight", "_tags", "decided", "model", "pool")
+    __slots__ = ("_choice", "_in_flight", "_wanted", "decided", "model", "pool")
     __match_args__: tuple[str, ...] = ()
     outcome = ""
 
@@ -64,14 +64,14 @@ class Outcome:
         pool: Pool,
         model: str,
         decided: float,
-        tags: tuple[str, ...],
+        wanted: Wanted,
         in_flight: Mapping[str, int],
         choice: Choice,
     ) -> None:
         self.pool = pool
         self.model = model
         self.decided = decided
-        self._tags = tags
+        self._wanted = wanted
         self._in_flight = in_flight
         self._choice = choice
 
@@ -116,10 +116,9 @@ class Outcome:
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """Every account that was considered, in file order, with every term of its score."""
-        wanted = set(self._tags)
         best = None if self._choice.index is None else self.pool.at(self._choice.index)
         best_tier = None if best is None else self._standing(best).tier
-        return tuple([self._candidate(a, best, best_tier) for a in self.pool if wanted <= set(a.tags)])
+        return tuple([self._candidate(a, best, best_tier) for a in self.pool if self._wanted.has(a)])
 
     @property
     def explanation(self) -> str:
@@ -169,7 +168,7 @@ class Outcome:
         for account in islice(self.pool, _LOOKED_AT):
             if len(told) == most:
                 break
-            if account.name != self.account and set(self._tags) <= set(account.tags):
+            if account.name != self.account and self._wanted.has(account):
                 standing = self._standing(account)
                 if standing.blocked_by is not None:
                     told.append(blocked(account, standing.blocked_by, standing.ready_at, self.decided))
@@ -229,8 +228,8 @@ class Selected(Outcome):
         """
         from rotator.core.explain import behind
 
-        wanted, tier = set(self._tags), self._standing(self._chosen).tier
-        others = [a for a in islice(self.pool, _LOOKED_AT) if a is not self._chosen and wanted <= set(a.tags)]
+        tier = self._standing(self._chosen).tier
+        others = [a for a in islice(self.pool, _LOOKED_AT) if a is not self._chosen and self._wanted.has(a)]
         ready = [(s.tier, -s.total, a) for a in others if (s := self._standing(a)).blocked_by is None]
         losers = [each for each in ready if each[0] > tier and each[0][0] == tier[0]]
         if not losers:
@@ -276,9 +275,9 @@ class Unavailable(Outcome):
 
         out = [c.blocked_by or "" for c in self.candidates]
         if not out:
-            if not self._tags:
+            if not self._wanted.tags:
                 return f"no account is there for {self.model}: add one to the file"
-            tags = " and ".join(self._tags)
+            tags = " and ".join(self._wanted.tags)
             return f"no account with the tag {tags} is there for {self.model}: add one to the file with that tag"
         told = "; ".join(self._others(_TOLD)) + ("" if len(out) <= _TOLD else f"; and {len(out) - _TOLD} more")
         return f"no account can serve {self.model}: {told}. To do: {remedy(out)}"
@@ -290,13 +289,13 @@ class Unavailable(Outcome):
 
 
 def outcome_of(
-    pool: Pool, model: str, now: float, tags: tuple[str, ...], in_flight: Mapping[str, int], choice: Choice
+    pool: Pool, model: str, now: float, wanted: Wanted, in_flight: Mapping[str, int], choice: Choice
 ) -> Selected | Parked | Unavailable:
     """The value that stands for a ranking's choice."""
     if choice.index is not None:
-        return Selected(pool, model, now, tags, in_flight, choice)
+        return Selected(pool, model, now, wanted, in_flight, choice)
     kind = Unavailable if choice.wake_at == NEVER else Parked
-    return kind(pool, model, now, tags, in_flight, choice)
+    return kind(pool, model, now, wanted, in_flight, choice)
 
 
 def session_home(pool: Pool, session: str, now: float) -> int | None:
@@ -317,19 +316,21 @@ def select(
     tags: tuple[str, ...] = (),
     session: str | None = None,
     in_flight: Mapping[str, int] | None = None,
+    among: frozenset[str] | None = None,
     ranking: Ranking | None = None,
 ) -> Selected | Parked | Unavailable:
     """The decision for one request of ``model`` at ``now`` (epoch seconds).
 
-    Only accounts that bear all ``tags`` are considered. A ``session`` stays where it was placed while that account is ready
+    Only accounts that bear all ``tags`` are considered, and of these, unless it is None, only those named in ``among``. A ``session`` stays where it was placed while that account is ready
     and of the best tier. ``in_flight`` counts leases by account. ``ranking`` is one that already follows this pool.
     """
     flying = in_flight or {}
+    wanted = Wanted(tags, among) if tags or among is not None else ANYBODY
     if ranking is None:
-        ranking = Ranking(model, tags)
+        ranking = Ranking(model, wanted)
         ranking.follow(pool, now, flying, None)
     choice = None
     if session is not None and pool.policy.selector in ("score", "chain"):
         home = session_home(pool, session, now)
         choice = None if home is None else ranking.home(home)
-    return outcome_of(pool, model, now, tags, flying, choice or ranking.choose())
+    return outcome_of(pool, model, now, wanted, flying, choice or ranking.choose())

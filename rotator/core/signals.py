@@ -61,6 +61,7 @@ class RateLimited(Value):
     """The account was refused for a while. ``model`` is the request's; ``account_wide`` says where the block lands.
 
     ``retry_delay_secs`` as the provider said it, None when it said none; ``source`` is ``retry-after`` or ``reset``.
+    ``exhausted``: a quota that it names is spent, so it is the account's own however short the delay.
     """
 
     account: str
@@ -69,15 +70,33 @@ class RateLimited(Value):
     retry_delay_secs: float | None = None
     source: str = "retry-after"
     account_wide: bool = False
+    exhausted: bool = False
 
 
 class ServerFailed(Value):
-    """The provider could not serve the request (5xx, overload): a short pause for this model, never a blacklist."""
+    """The provider could not serve the request (5xx, overload): a short pause for this model, never a blacklist.
+
+    ``overloaded``: it refused for want of capacity (529, a 429 that says so), and did not fail at serving.
+    """
 
     account: str
     model: str
     at: float
     retry_delay_secs: float | None = None
+    overloaded: bool = False
+
+
+class Throttled(Value):
+    """The provider refuses this model whoever asks: what the account was refused just before ``at`` was not its own doing.
+
+    ``until`` is when one request may find out whether that is over; ``at`` itself when the request is to blame, and there
+    is nothing to wait for.
+    """
+
+    account: str
+    model: str
+    at: float
+    until: float
 
 
 class AuthRefused(Value):
@@ -116,6 +135,27 @@ class Probed(Value):
     account: str
     at: float
     availability: Availability
+
+
+class Polled(Value):
+    """A quota endpoint was asked about the account. ``ok`` False: it gave no answer, which says nothing of the account.
+
+    ``endpoint`` is its short name; ``retry_delay_secs`` how long the endpoint itself asked to be left alone.
+    """
+
+    account: str
+    endpoint: str
+    at: float
+    ok: bool
+    retry_delay_secs: float | None = None
+
+
+class Superseded(Value):
+    """A refresh gave the account a new token; ``token`` is the short hash of the old one, which is never to be sent again."""
+
+    account: str
+    at: float
+    token: str
 
 
 class Rotated(Value):
@@ -159,10 +199,13 @@ Signal = (
     | QuotaShared
     | RateLimited
     | ServerFailed
+    | Throttled
     | AuthRefused
     | Refused
     | Blocked
     | Probed
+    | Polled
+    | Superseded
     | Rotated
     | SessionPlaced
     | Held
@@ -221,13 +264,20 @@ def _bounded_tokens(news: Succeeded | QuotaShared) -> Signal:
     return news if type(news.tokens) is int and tokens == news.tokens else news.replace(tokens=tokens)
 
 
-def _bounded_delay(news: RateLimited | ServerFailed) -> Signal:
+def _bounded_delay(news: RateLimited | ServerFailed | Polled) -> Signal:
     delay = _within(news.retry_delay_secs, DELAY_MAX)
     return news if delay is news.retry_delay_secs else news.replace(retry_delay_secs=delay)
 
 
 def _bounded_hold(news: Held) -> Held | None:
     return None if news.until is not None and news.until != news.until else news
+
+
+def _bounded_throttle(news: Throttled) -> Throttled | None:
+    if news.until != news.until:
+        return None
+    until = min(max(news.until, news.at), news.at + DELAY_MAX)
+    return news if until == news.until else news.replace(until=until)
 
 
 def _bounded_block(news: Blocked) -> Blocked | None:
@@ -240,6 +290,8 @@ _BOUNDS: dict[type, Callable[[Any], Signal | None]] = {
     QuotaShared: _bounded_tokens,
     RateLimited: _bounded_delay,
     ServerFailed: _bounded_delay,
+    Throttled: _bounded_throttle,
+    Polled: _bounded_delay,
     Held: _bounded_hold,
     Blocked: _bounded_block,
 }

@@ -18,6 +18,9 @@ NEVER = float("inf")
 COUNT_MAX = 2**53
 """Where counting ends: the last whole number up to which every reader of JSON is exact (RFC 8259, section 6)."""
 
+SUPERSEDED_MAX = 16
+"""Hashes of superseded tokens that are remembered. Our choice: a copy that is older than sixteen refreshes is no token any more."""
+
 _GLOB = frozenset("*?[")
 _LENGTHS = (60.0, 3600.0, 18000.0, 86400.0, 604800.0, 2592000.0)
 """Lengths of the windows of this field: a minute, an hour, 5 hours, a day, a week, 30 days."""
@@ -79,6 +82,14 @@ class Availability(Value):
     reason: str = ""
 
 
+class Poll(Value):
+    """When a quota endpoint was last asked about the account, how often it failed in a row, and until when it is left alone."""
+
+    at: float
+    failures: int = 0
+    until: float = 0.0
+
+
 class Selection(Value):
     """The last transition to an account."""
 
@@ -117,6 +128,7 @@ UNKNOWN_MODEL = ModelState()
 class Runtime(Value):
     """What the engine knows of one account; ``models`` maps a model's name to its state and is never changed in place.
 
+    ``polls`` are by endpoint; ``superseded`` are short hashes of tokens that are never to be sent again, the newest last.
     ``seal`` and ``sealed_over`` are of the written state that this one goes on from (see ``lineage``).
     """
 
@@ -141,6 +153,8 @@ class Runtime(Value):
     availability: Availability | None = None
     selected: Selection | None = None
     sessions: Mapping[str, float] = {}
+    polls: Mapping[str, Poll] = {}
+    superseded: tuple[str, ...] = ()
     models: Mapping[str, ModelState] = {}
     seal: str = ""
     sealed_over: str = ""

@@ -14,13 +14,15 @@ Refuses: a clock, JSON, scores, how windows and cooldowns join (``windows``, ``c
 
 from __future__ import annotations
 
-from rotator.core.cooldowns import LIMITS, counted, joined, ladder, without
+from rotator.core.cooldowns import LIMITS, ladder, without
 from rotator.core.instants import tidy
 from rotator.core.pool import Pool
+from rotator.core.refusals import auth_refused, blocked, rate_limited, refused, server_failed, throttled, with_model
 from rotator.core.signals import (
     AuthRefused,
     Blocked,
     Held,
+    Polled,
     Probed,
     QuotaObserved,
     QuotaShared,
@@ -31,9 +33,11 @@ from rotator.core.signals import (
     ServerFailed,
     SessionPlaced,
     Succeeded,
+    Superseded,
+    Throttled,
     bounded,
 )
-from rotator.core.state import UNKNOWN_MODEL, Cooldown, ModelState, Runtime, Selection
+from rotator.core.state import COUNT_MAX, SUPERSEDED_MAX, UNKNOWN_MODEL, ModelState, Poll, Runtime, Selection
 from rotator.core.windows import charged, forgotten, observed, shows_quota, spent
 
 TYPE_CHECKING = False
@@ -44,9 +48,6 @@ if TYPE_CHECKING:
     from rotator.core.policy import Policy
     from rotator.core.signals import Signal
 
-_AUTH_GROWTH = 1.7
-_REFUSED_GROWTH = 4
-_REFUSED_IN_A_ROW = 3
 _NO_FLAGS = {"banned": False, "restricted": False, "auth_failed": False, "blocked_reason": "", "blocked_at": 0.0}
 
 
@@ -98,12 +99,6 @@ def _blocks(runtime: Runtime) -> tuple[Any, ...]:
     return _shuts(runtime), runtime.banned, runtime.restricted, runtime.auth_failed, runtime.availability
 
 
-def _with_model(runtime: Runtime, model: str, state: ModelState, **changes: Any) -> Runtime:
-    models = dict(runtime.models)
-    models[model] = state
-    return runtime.replace(models=models, **changes)
-
-
 def _quota_observed(runtime: Runtime, news: QuotaObserved, policy: Policy) -> Runtime:
     at = tidy(news.at)
     holder: Runtime | ModelState = runtime if news.model is None else runtime.models.get(news.model, UNKNOWN_MODEL)
@@ -122,7 +117,7 @@ def _quota_observed(runtime: Runtime, news: QuotaObserved, policy: Policy) -> Ru
         updated_at=max(at, holder.updated_at),
         confidence=round(news.confidence, 6) if newest else holder.confidence,
     )
-    return _with_model(runtime, str(news.model), state)
+    return with_model(runtime, str(news.model), state)
 
 
 def _succeeded(runtime: Runtime, news: Succeeded, _policy: Policy) -> Runtime:
@@ -142,7 +137,7 @@ def _succeeded(runtime: Runtime, news: Succeeded, _policy: Policy) -> Runtime:
         changes |= {"consecutive_401": 0, "consecutive_403": 0, "consecutive_failures": 0}
     if at >= runtime.blocked_at:
         changes |= _NO_FLAGS
-    return _with_model(runtime, news.model, after, **changes)
+    return with_model(runtime, news.model, after, **changes)
 
 
 def _quota_shared(runtime: Runtime, news: QuotaShared, _policy: Policy) -> Runtime:
@@ -159,99 +154,7 @@ def _quota_shared(runtime: Runtime, news: QuotaShared, _policy: Policy) -> Runti
         consecutive_429=0 if at >= state.last_429_at else state.consecutive_429,
         windows=charged(state.windows, news.tokens, at),
     )
-    return after if served == state else _with_model(after, news.model, served)
-
-
-def _ended(runtime: Runtime, state: ModelState | None = None) -> float:
-    """The latest end of refusals of the model, or else of the account: what was learned by then is over."""
-    success_at = runtime.last_success_at() if state is None else max(state.last_success_at, state.released_at)
-    return max(success_at, runtime.released_at)
-
-
-def _cooled(
-    runtime: Runtime, model: str | None, cooldown: Cooldown, state: ModelState | None = None, **changes: Any
-) -> Runtime:
-    """The runtime with a cooldown at the scope of ``model``; ``state`` is the model's state if that changed too."""
-    if model is None:
-        changes["cooldowns"] = joined(runtime.cooldowns, cooldown, _ended(runtime), runtime.quota_left_at)
-        return runtime.replace(**changes)
-    state = state or runtime.models.get(model, UNKNOWN_MODEL)
-    cooldowns = joined(state.cooldowns, cooldown, _ended(runtime, state), state.quota_left_at)
-    return _with_model(runtime, model, state.replace(cooldowns=cooldowns), **changes)
-
-
-def _rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtime:
-    at = tidy(news.at)
-    state = runtime.models.get(news.model, UNKNOWN_MODEL)
-    delay, source = news.retry_delay_secs, news.source or "retry-after"
-    count = counted(state.consecutive_429, at, _ended(runtime, state), runtime.cooldowns, state.cooldowns)
-    changes = {"last_429_at": max(at, state.last_429_at)}
-    if delay is not None and at >= state.last_429_at:
-        changes["last_retry_delay_secs_raw"] = delay
-        changes["last_retry_delay_secs_client"] = min(delay, policy.client_delay_max)
-    if delay is None:
-        source = "default"
-        delay = ladder(policy.default_cooldown, 2, count, policy.default_cooldown_max)
-        if count >= policy.quarantine_after:
-            delay = policy.quarantine
-    cooldown = Cooldown(tidy(at + max(delay, policy.retry_delay_min)), at, source)
-    state = state.replace(consecutive_429=count, **changes)
-    if not news.account_wide:
-        return _cooled(runtime, news.model, cooldown, state)
-    return _cooled(_with_model(runtime, news.model, state), None, cooldown)
-
-
-def _server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runtime:
-    at = tidy(news.at)
-    state = runtime.models.get(news.model, UNKNOWN_MODEL)
-    count = counted(runtime.consecutive_failures, at, _ended(runtime), state.cooldowns)
-    delay, source = news.retry_delay_secs, "retry-after"
-    if delay is None:
-        delay, source = ladder(policy.server_cooldown, 2, count, policy.server_cooldown_max), "default"
-    cooldown = Cooldown(tidy(at + max(delay, policy.retry_delay_min)), at, source)
-    failed_at = max(at, runtime.last_failure_at)
-    return _cooled(runtime, news.model, cooldown, consecutive_failures=count, last_failure_at=failed_at)
-
-
-def _auth_refused(runtime: Runtime, news: AuthRefused, policy: Policy) -> Runtime:
-    at = tidy(news.at)
-    if at < _ended(runtime):
-        return runtime
-    count = counted(runtime.consecutive_401, at, 0.0, runtime.cooldowns)
-    delay = ladder(policy.auth_cooldown, _AUTH_GROWTH, count, policy.auth_cooldown_max)
-    changes: dict[str, Any] = {"consecutive_401": count, "last_failure_at": max(at, runtime.last_failure_at)}
-    if news.final or count >= policy.auth_failed_after:
-        changes |= {"auth_failed": True, **_because(runtime, news.reason, at)}
-    return _cooled(runtime, None, Cooldown(tidy(at + delay), at, "default"), **changes)
-
-
-def _refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
-    at = tidy(news.at)
-    if news.model is not None:
-        state = runtime.models.get(news.model, UNKNOWN_MODEL)
-        count = counted(state.consecutive_429, at, _ended(runtime, state), state.cooldowns)
-        delay = ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
-        state = state.replace(consecutive_429=count, last_429_at=max(at, state.last_429_at))
-        return _cooled(runtime, news.model, Cooldown(tidy(at + delay), at, "default"), state)
-    if at < _ended(runtime):
-        return runtime
-    count = counted(runtime.consecutive_403, at, 0.0, runtime.cooldowns)
-    delay = ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
-    changes: dict[str, Any] = {"consecutive_403": count, "last_failure_at": max(at, runtime.last_failure_at)}
-    if count >= _REFUSED_IN_A_ROW:
-        changes |= {"restricted": True, **_because(runtime, news.reason, at)}
-    return _cooled(runtime, None, Cooldown(tidy(at + delay), at, "default"), **changes)
-
-
-def _because(runtime: Runtime, reason: str, at: float) -> dict[str, Any]:
-    return {"blocked_reason": reason, "blocked_at": at} if at >= runtime.blocked_at else {}
-
-
-def _blocked(runtime: Runtime, news: Blocked, _policy: Policy) -> Runtime:
-    at = tidy(news.at)
-    if at < _ended(runtime):
-        return runtime
-    return runtime.replace(**{news.state: True}, **_because(runtime, news.reason, at))
+    return after if served == state else with_model(after, news.model, served)
 
 
 def _probed(runtime: Runtime, news: Probed, _policy: Policy) -> Runtime:
@@ -259,6 +162,23 @@ def _probed(runtime: Runtime, news: Probed, _policy: Policy) -> Runtime:
     if at <= runtime.released_at or (seen is not None and (seen.checked_at, not seen.ok) >= (at, not found.ok)):
         return runtime
     return runtime.replace(availability=found.replace(checked_at=at))
+
+
+def _polled(runtime: Runtime, news: Polled, policy: Policy) -> Runtime:
+    at, was = tidy(news.at), runtime.polls.get(news.endpoint)
+    if was is not None and was.at >= at:
+        return runtime
+    failures = 0 if news.ok else min((was.failures if was is not None else 0) + 1, COUNT_MAX)
+    delay = policy.poll_interval if news.ok else ladder(policy.poll_interval, 2, failures, policy.poll_interval_max)
+    until = tidy(at + max(delay, news.retry_delay_secs or 0.0))
+    polls = {**runtime.polls, news.endpoint: Poll(at, failures, until)}
+    return runtime.replace(polls={endpoint: polls[endpoint] for endpoint in sorted(polls)})
+
+
+def _superseded(runtime: Runtime, news: Superseded, _policy: Policy) -> Runtime:
+    if news.token in runtime.superseded:
+        return runtime
+    return runtime.replace(superseded=(*runtime.superseded, news.token)[-SUPERSEDED_MAX:])
 
 
 def _rotated(runtime: Runtime, news: Rotated, _policy: Policy) -> Runtime:
@@ -286,7 +206,7 @@ def _held(runtime: Runtime, news: Held, _policy: Policy) -> Runtime:
     if at < max(holder.released_at, runtime.released_at, holder.held_at):
         return runtime
     held = holder.replace(held=True, held_until=None if news.until is None else tidy(news.until), held_at=at)
-    return held if isinstance(held, Runtime) else _with_model(runtime, str(news.model), held)
+    return held if isinstance(held, Runtime) else with_model(runtime, str(news.model), held)
 
 
 def _released(runtime: Runtime, news: Released, policy: Policy) -> Runtime:
@@ -327,12 +247,15 @@ _RULES: dict[type, Callable[[Runtime, Any, Policy], Runtime]] = {
     QuotaObserved: _quota_observed,
     Succeeded: _succeeded,
     QuotaShared: _quota_shared,
-    RateLimited: _rate_limited,
-    ServerFailed: _server_failed,
-    AuthRefused: _auth_refused,
-    Refused: _refused,
-    Blocked: _blocked,
+    RateLimited: rate_limited,
+    ServerFailed: server_failed,
+    AuthRefused: auth_refused,
+    Refused: refused,
+    Blocked: blocked,
+    Throttled: throttled,
     Probed: _probed,
+    Polled: _polled,
+    Superseded: _superseded,
     Rotated: _rotated,
     SessionPlaced: _session_placed,
     Held: _held,

@@ -6,7 +6,7 @@ is asked for, and the count of requests in flight.
 
 from __future__ import annotations
 
-from rotator.core.ranking import Ranking
+from rotator.core.ranking import Ranking, Wanted
 from rotator.core.selection import select
 
 TYPE_CHECKING = False
@@ -22,23 +22,38 @@ class Choosing:
     """The rankings of a pool that changes by facts; whoever changes an account says so with ``touch``."""
 
     def __init__(self) -> None:
-        self._rankings: dict[tuple[str, tuple[str, ...]], tuple[Ranking, set[int]]] = {}
+        self._rankings: dict[tuple[str, tuple[str, ...], frozenset[str] | None], tuple[Ranking, set[int]]] = {}
         self.in_flight: dict[str, int] = {}
         """Requests by account; replaced, never changed, since decisions hold on to it."""
 
     def decide(
-        self, pool: Pool, model: str, now: float, tags: tuple[str, ...], session: str | None
+        self,
+        pool: Pool,
+        model: str,
+        now: float,
+        tags: tuple[str, ...],
+        session: str | None,
+        among: frozenset[str] | None = None,
     ) -> Selected | Parked | Unavailable:
         """The decision at ``now`` (epoch seconds); it changes nothing but the work that is saved."""
-        known = self._rankings.get((model, tags))
+        known = self._rankings.get((model, tags, among))
         if known is None:
             if len(self._rankings) >= _MOST_RANKINGS:
                 self._rankings.pop(next(iter(self._rankings)))
-            known = self._rankings[model, tags] = (Ranking(model, tags), set())
+            known = self._rankings[model, tags, among] = (Ranking(model, Wanted(tags, among)), set())
         ranking, touched = known
         ranking.follow(pool, now, self.in_flight, touched)
         touched.clear()
-        return select(pool, model, now=now, tags=tags, session=session, in_flight=self.in_flight, ranking=ranking)
+        return select(
+            pool,
+            model,
+            now=now,
+            tags=tags,
+            session=session,
+            in_flight=self.in_flight,
+            among=among,
+            ranking=ranking,
+        )
 
     def touch(self, index: int) -> None:
         """The account at that place differs from what it was."""

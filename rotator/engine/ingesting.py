@@ -31,6 +31,8 @@ _FIELDS: dict[str, Kinds] = {
     "source": _TEXT,
     "state": _TEXT,
     "session": _TEXT,
+    "endpoint": _TEXT,
+    "token": _TEXT,
     "name": _TEXT,
     "tokens": _NUMBER,
     "confidence": _NUMBER,
@@ -46,6 +48,8 @@ _FIELDS: dict[str, Kinds] = {
     "with_refusal": _FLAG,
     "final": _FLAG,
     "ok": _FLAG,
+    "exhausted": _FLAG,
+    "overloaded": _FLAG,
     "availability": ((Availability,), "an Availability"),
     "windows": ((tuple,), "a tuple of Window"),
 }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from rotator.core.selection import Selected
+    from rotator.core.signals import Signal
 
 
 class Lease:
@@ -20,7 +21,9 @@ class Lease:
     A lease that nobody ends counts until its process does.
     """
 
-    def __init__(self, selected: Selected, ended: Callable[[str], None], observe: Callable[..., None]) -> None:
+    def __init__(
+        self, selected: Selected, ended: Callable[[str], None], observe: Callable[..., tuple[Signal, ...]]
+    ) -> None:
         self.selected = selected
         self.account = selected.account
         self.model = selected.model
@@ -29,12 +32,18 @@ class Lease:
 
     def observe(
         self, *, status: int, headers: Mapping[str, str] | None = None, body: Any = None, tokens: int | None = None
-    ) -> None:
-        """Learn from the response and end the lease; dropped when the account has left the file meanwhile."""
+    ) -> tuple[Signal, ...]:
+        """Learn from the response and end the lease; what was learned, nothing when the account has left the file."""
         try:
-            self._observe(self.account, self.model, status=status, headers=headers, body=body, tokens=tokens)
+            return self.learn(status=status, headers=headers, body=body, tokens=tokens)
         finally:
             self.release()
+
+    def learn(
+        self, *, status: int, headers: Mapping[str, str] | None = None, body: Any = None, tokens: int | None = None
+    ) -> tuple[Signal, ...]:
+        """``observe`` of a response that is still on its way: the lease goes on."""
+        return self._observe(self.account, self.model, status=status, headers=headers, body=body, tokens=tokens)
 
     def release(self) -> None:
         """End the lease without news; ending it twice, also from two threads, is nothing."""

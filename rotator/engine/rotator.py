@@ -57,17 +57,24 @@ class Rotator(Running):
         return cls(_bytes_of(document), policy, clock)
 
     def next(
-        self, model: str, *, session: str | None = None, tags: Iterable[str] | None = (), size: int | None = None
+        self,
+        model: str,
+        *,
+        session: str | None = None,
+        tags: Iterable[str] | None = (),
+        size: int | None = None,
+        among: frozenset[str] | None = None,
     ) -> Selected | Parked | Unavailable:
         """The account for the next request of ``model``, made active.
 
         ``session`` is the key of a conversation that stays on its account while that is good; ``tags`` limit the
-        accounts to those that bear all of them; ``size`` is the expected number of tokens. Raises BadArgument for ``tags``
+        accounts to those that bear all of them, ``among`` to those that it names; ``size`` is the expected number of
+        tokens. Raises BadArgument for ``tags``
         that are one text, and in a closed engine.
         """
         with self._lock:
             self._refuse_closed()
-            outcome = self.explain(model, session=session, tags=tags, size=size)
+            outcome = self.explain(model, session=session, tags=tags, size=size, among=among)
             if isinstance(outcome, Selected):
                 facts = facts_of_choice(outcome, session)
                 if facts:
@@ -81,18 +88,25 @@ class Rotator(Running):
         session: str | None = None,
         tags: Iterable[str] | None = (),
         size: int | None = None,  # noqa: ARG002  no selector weighs it yet
+        among: frozenset[str] | None = None,
     ) -> Selected | Parked | Unavailable:
         """The same choice as ``next`` would make now, not taken."""
         with self._lock:
             now = self._look()
-            return self._choosing.decide(self._keeper.pool, model, now, _wanted(tags), session)
+            return self._choosing.decide(self._keeper.pool, model, now, _wanted(tags), session, among)
 
     def lease(
-        self, model: str, *, session: str | None = None, tags: Iterable[str] | None = (), size: int | None = None
+        self,
+        model: str,
+        *,
+        session: str | None = None,
+        tags: Iterable[str] | None = (),
+        size: int | None = None,
+        among: frozenset[str] | None = None,
     ) -> Lease | Parked | Unavailable:
         """``next``, and the account counts as serving one more request until the lease ends."""
         with self._lock:
-            outcome = self.next(model, session=session, tags=tags, size=size)
+            outcome = self.next(model, session=session, tags=tags, size=size, among=among)
             if not isinstance(outcome, Selected):
                 return outcome
             self._choosing.count(self._keeper.pool, outcome.account, 1)
@@ -126,12 +140,12 @@ class Rotator(Running):
             self._add(facts, at)
             return facts
 
-    def _observe_lease(self, account: str, model: str, **response: Any) -> None:
+    def _observe_lease(self, account: str, model: str, **response: Any) -> tuple[Signal, ...]:
         """``observe`` for a lease, whose account may have left the file meanwhile."""
         try:
-            self.observe(account, model, **response)
+            return self.observe(account, model, **response)
         except UnknownAccount:
-            pass
+            return ()
 
     def ingest(self, signals: Iterable[Signal]) -> None:
         """Take facts in that you made yourself; about an account that is gone they are dropped.
@@ -238,7 +252,12 @@ class Rotator(Running):
         with self._lock:
             self._look()
             self._account(name)
-            found = self._keeper.document.account(self._keeper.pool.index(name))
+            document = self._keeper.document
+            if document is not self._entries_of:
+                self._entries, self._entries_of = {}, document
+            found = self._entries.get(name)
+            if found is None:
+                found = self._entries[name] = document.account(self._keeper.pool.index(name))
         return resolve(name, found)
 
 

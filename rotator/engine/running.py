@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from rotator.clock import Clock
+    from rotator.core.codec.decode import Document
     from rotator.core.policy import Policy
     from rotator.core.pool import Pool
     from rotator.core.signals import Signal
@@ -53,6 +54,8 @@ class Running:
         self._watching = Watching(
             self._lock, self._clock, self._keeper.due_in, self.tick, _warn, threaded=self._threaded
         )
+        self._entries: dict[str, dict[str, Any]] = {}
+        self._entries_of: Document | None = None
         self._closed = False
         _engines.add(self)
 

@@ -61,6 +61,7 @@ def brought_back(runtime: Runtime, now: float) -> Runtime:
         **_back(runtime, _OWN, latest),
         availability=None if seen is None else seen.replace(checked_at=min(seen.checked_at, latest)),
         selected=None if selected is None else selected.replace(at=min(selected.at, latest)),
+        polls={end: poll.replace(at=min(poll.at, latest)) for end, poll in runtime.polls.items()},
         sessions={key: min(used, latest) for key, used in runtime.sessions.items()},
         models={model: state.replace(**_back(state, _OWN_OF_MODEL, latest)) for model, state in runtime.models.items()},
     )

@@ -22,7 +22,7 @@ from strategies_core import (
 
 from rotator.core.policy import SELECTORS
 from rotator.core.pool import Pool
-from rotator.core.ranking import Ranking
+from rotator.core.ranking import Ranking, Wanted
 from rotator.core.signals import Held, RateLimited, Succeeded
 from rotator.core.transitions import apply
 
@@ -49,7 +49,7 @@ policies = st.builds(
 
 
 def _fresh(pool, now, flying, tags):
-    ranking = Ranking(M, tags)
+    ranking = Ranking(M, Wanted(tags))
     ranking.follow(pool, now, flying, None)
     return ranking
 

@@ -48,6 +48,8 @@ def _is_credential(value: Any) -> bool:
         return False
     if "env" in value:
         return _is_text(value["env"])
+    if "keyring" in value:
+        return _is_text(value["keyring"]) and ("username" not in value or _is_text(value["username"]))
     pointer = value.get("pointer", "")
     return _is_text(value.get("file")) and type(pointer) is str and (pointer == "" or pointer[0] == "/")
 
@@ -83,6 +85,10 @@ _CHECKS = {
     "expires_at": _is_time,
     "project_id": _is_text,
     "base_url": _is_text,
+    "token_url": _is_text,
+    "client_id": _is_text,
+    "client_secret": _is_credential,
+    "probe": _is_texts,
     "enabled": _is_flag,
     "priority": is_whole,
     "emergency": _is_flag,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rotator.core.pool import Pool
     from rotator.core.state import Account, Runtime
 
-_NESTED = ("windows", "models", "sessions")
+_NESTED = ("windows", "models", "sessions", "polls")
 """Parts of a runtime that get a line for each member; everything else stands on one line."""
 
 

@@ -189,6 +189,7 @@ _KNOWN_AT_ZERO = frozenset(
 COOLDOWN = {"until": as_time, "at": as_time, "source": as_text}
 FIRST_COOLDOWN = {"cooldown_until": as_time, "cooldown_at": as_time, "cooldown_source": as_text}
 AVAILABILITY = {"ok": as_flag, "checked_at": as_time, "reason": as_text}
+POLL = {"at": as_time, "failures": as_whole, "until": as_time}
 SELECTION = {"from": as_word, "at": as_time, "reason": as_text, "shadow": as_word}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from rotator.core.codec.kinds import (
     FIRST_COOLDOWN,
     MODEL,
+    POLL,
     RUNTIME,
     WINDOW,
     lay,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rotator.core.policy import Policy
-    from rotator.core.state import Account, Availability, Cooldown, ModelState, Runtime, Selection, Window
+    from rotator.core.state import Account, Availability, Cooldown, ModelState, Poll, Runtime, Selection, Window
 
 
 def _over(old: Any) -> dict[str, Any]:
@@ -111,12 +112,24 @@ def encode_runtime(account: Account, policy: Policy, old: Any, held: Runtime, cr
     _put(into, "selected", None if selected is None else _selection_json(selected, into.get("selected")))
     if runtime.sessions or "sessions" in into:
         _put(into, "sessions", {key: rfc3339(used) for key, used in runtime.sessions.items()})
+    if runtime.polls or "polls" in into:
+        asked = _over(into.get("polls"))
+        _put(
+            into, "polls", {endpoint: _poll_json(poll, asked.get(endpoint)) for endpoint, poll in runtime.polls.items()}
+        )
+    _put(into, "superseded", [*runtime.superseded])
     if runtime.models or "models" in into:
         was = _over(into.pop("models", None))
         knew = held.models
         models = {m: _model_json(state, was.get(m), knew.get(m)) for m, state in runtime.models.items()}
         _put(into, "models", models)
     return {"rev": runtime.rev, "seal": seal_of(into), **into}
+
+
+def _poll_json(poll: Poll, old: Any) -> dict[str, Any]:
+    into = _over(old)
+    lay(POLL, poll, into)
+    return into
 
 
 def _availability_json(seen: Availability, old: Any) -> dict[str, Any]:

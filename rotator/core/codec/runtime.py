@@ -11,16 +11,18 @@ from rotator.core.codec.kinds import (
     COOLDOWN,
     FIRST_COOLDOWN,
     MODEL,
+    POLL,
     RUNTIME,
     SELECTION,
     WINDOW,
     as_fraction,
     as_list,
     as_object,
+    as_text,
     as_time,
     known,
 )
-from rotator.core.state import Availability, Cooldown, ModelState, Runtime, Selection, Window
+from rotator.core.state import Availability, Cooldown, ModelState, Poll, Runtime, Selection, Window
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +79,11 @@ def _model(value: Any) -> ModelState:
     return ModelState(windows, _cooldowns(found), **values)
 
 
+def _poll(value: Any) -> Poll:
+    seen = known(POLL, as_object(value))
+    return Poll(seen.get("at", 0.0), seen.get("failures", 0), seen.get("until", 0.0))
+
+
 def decode_runtime(value: Any) -> Runtime:
     """The runtime of decoded JSON; raises Refused when any part that rotator knows has a wrong type or range."""
     found = as_object(value)
@@ -94,6 +101,13 @@ def decode_runtime(value: Any) -> Runtime:
     if found.get("sessions") is not None:
         sessions = as_object(found["sessions"])
         values["sessions"] = {key: as_time(used) for key, used in sorted(sessions.items()) if used is not None}
+    if found.get("polls") is not None:
+        polls = as_object(found["polls"])
+        values["polls"] = {
+            endpoint: _poll(polls[endpoint]) for endpoint in sorted(polls) if polls[endpoint] is not None
+        }
+    if found.get("superseded") is not None:
+        values["superseded"] = tuple([as_text(t) for t in as_list(found["superseded"]) if t is not None])
     if found.get("models") is not None:
         values["models"] = {model: _model(state) for model, state in as_object(found["models"]).items()}
     if "windows" in found:
