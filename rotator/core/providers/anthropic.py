@@ -42,9 +42,11 @@ _STATUS_OF_TYPE = {
 _SENTENCES: tuple[tuple[str, Kind, Scope | None, str], ...] = (
     ("your credit balance is too low", "billing", "account", "credit balance too low"),
     ("you have reached your specified api usage limits", "billing", "account", "API usage limit reached"),
+    ("you have reached your specified workspace api usage limits", "billing", "account", "workspace limit reached"),
     ("third-party apps now draw from your extra usage", "billing", "account", "third-party use needs extra usage"),
     ("you're out of extra usage", "billing", "account", "out of extra usage"),
     ("extra usage is required for long context", "billing", "model", "long context needs extra usage"),
+    ("usage credits are required for long context", "billing", "model", "long context needs extra usage"),
     ("this organization has been disabled", "banned", "account", "organization disabled"),
     ("your organization has been disabled", "banned", "account", "organization disabled"),
     ("oauth token has expired", "auth_failed", "account", "OAuth token expired"),
@@ -63,6 +65,8 @@ _SENTENCES: tuple[tuple[str, Kind, Scope | None, str], ...] = (
 """
 
 _REVOKED = "OAuth token revoked"
+_ENDPOINT_THROTTLED = "rate limited. please try again"
+"""What the usage endpoint says of its own throttle, with and without the inference envelope around it."""
 
 
 def read(response: Response) -> Reading:
@@ -145,9 +149,10 @@ def _too_many(response: Response, error: ErrorBody, limits: Unified, minute: tup
         empty = (window.reset_time for window in minute if window.remaining_fraction == 0)
         reason, delay = "rate limit", delay or counted.latest(empty, response.now)
     elif not any(name.startswith(PREFIX) for name in response.headers):
+        inference = error.enveloped and not message.startswith(_ENDPOINT_THROTTLED)
         if not response.headers.keys() & {"retry-after", "retry-after-ms"}:
             scope, reason = "upstream", "burst, no limit named"
-        elif not error.enveloped and "x-should-retry" not in response.headers:
+        elif not inference and "x-should-retry" not in response.headers:
             scope, reason = None, "endpoint throttled"
     return generic.reading(response, "rate_limited", scope, reason=reason, delay=delay)
 

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from rotator.core.providers import counted, times
 from rotator.core.providers.reading import WindowReading, unused
+from rotator.core.providers.response import TOO_MANY_REQUESTS
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -26,6 +27,8 @@ UNIFIED = PREFIX + "unified-"
 SPENT = frozenset({"rejected", "rate_limited", "blocked", "queueing_hard"})
 """Unified states that refuse; the last three were never captured, but peers handle them. ``allowed_warning`` serves."""
 
+_SERVES = frozenset({"allowed", "allowed_warning"})
+
 ACCOUNT_WINDOWS = frozenset({"5h", "7d"})
 
 _FIVE_HOURS, _SEVEN_DAYS, _MINUTE = 18_000.0, 604_800.0, 60.0
@@ -40,7 +43,8 @@ class Unified(Value):
     """The unified headers of one response.
 
     ``status`` and ``claim`` are empty when absent; ``claim`` is a window name (``5h``). ``spent`` names the
-    windows that the response calls rejected, else the claim's when the whole is rejected. ``reset`` is the claim's.
+    windows that the response calls rejected, else the claim's when the whole is rejected, else those that are empty.
+    ``reset`` is the claim's.
     """
 
     status: str
@@ -80,17 +84,24 @@ def unified(response: Response) -> Unified:
     if claim and (status in SPENT or reset):
         own = shown.setdefault(claim, {})
         own.setdefault("reset", fields.get("reset", ""))
-        if status in SPENT:
-            own.setdefault("status", status)
+        if status in SPENT and own.get("status", "").lower() not in _SERVES:
+            own["status"] = status
     paid = shown.get("overage", {})
     if not {"utilization", "reset"} & paid.keys() and claim != "overage":
         shown.pop("overage", None)  # a bare overage-status says whether the plan overflows into money, not a quota
     windows = tuple(_unified_window(name, own, claim, response) for name, own in shown.items())
     spent = frozenset(name for name, own in shown.items() if own.get("status", "").lower() in SPENT)
-    if claim and status in SPENT and not spent:
-        spent = frozenset({claim})
+    if not spent and (status in SPENT or (not status and response.status == TOO_MANY_REQUESTS)):
+        spent = frozenset({claim}) if claim and status else _emptied(windows, reset)
     disabled = fields.get("overage-disabled-reason", "").lower()
     return Unified(status, claim, reset, spent, windows, disabled, bool(fields))
+
+
+def _emptied(windows: tuple[WindowReading, ...], reset: datetime | None) -> frozenset[str]:
+    """Which windows a refusal means that names none: those with nothing left, else the one that ends with the overall reset."""
+    plan = [window for window in windows if window.name != "overage"]
+    empty = [window.name for window in plan if window.remaining_fraction == 0]
+    return frozenset(empty or [window.name for window in plan if reset and window.reset_time == reset])
 
 
 def _by_window(
@@ -175,8 +186,8 @@ def usage(response: Response) -> tuple[WindowReading, ...] | None:
         return None
     found: dict[str, WindowReading] = {}
     for key, own in document.items():
-        if isinstance(own, dict) and key != "extra_usage" and "utilization" in own and "resets_at" in own:
-            name = window_name(key)
+        name = window_name(key) if isinstance(key, str) and key != "extra_usage" else ""
+        if name and isinstance(own, dict) and "utilization" in own and "resets_at" in own:
             used, known = (own["utilization"], name in ACCOUNT_WINDOWS or _is_named_family(name))
             found[name] = _used_window(name, used, own["resets_at"], response, _family(name, None), known=known)
     limits = document.get("limits")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 
+from rotator.core.providers.mending import mended
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -35,12 +36,13 @@ _SALVAGED_OAUTH = re.compile(r'\A\s*\{\s*"error"\s*:\s*"(\w+)"')
 class Body(Value):
     """A decoded body: the JSON values in it, in order, and the text that could not be decoded.
 
-    ``failed``: an error event of a stream is among that text.
+    ``failed``: an error event of a stream is among that text. ``mended``: the values are what is whole of that text.
     """
 
     documents: tuple[object, ...] = ()
     text: str = ""
     failed: bool = False
+    mended: bool = False
 
 
 class ErrorBody(Value):
@@ -77,10 +79,12 @@ def error_of(body: Body, *, refused: bool) -> ErrorBody | None:
 
     ``refused`` (status 400 and up) lets flat bodies, plain text and truncated JSON count as the error.
     """
-    for document in body.documents:
+    # a success may well be words with a value among them
+    trusted = refused or not body.mended or body.text.startswith(("{", "["))
+    for document in body.documents if trusted else ():
         found = _error(document, refused=refused, depth=0)
         if found is not None:
-            return found
+            return _completed(found, _salvaged(body.text)) if body.mended else found
     if body.failed or (body.text and (refused or _ERROR_BEGINS.search(body.text))):
         return _salvaged(body.text)
     return ErrorBody() if refused else None
@@ -115,6 +119,8 @@ def word(value: object) -> str:
     """A text or whole number as text, else empty."""
     if isinstance(value, str):
         return value.strip()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else ""
 
 
@@ -136,7 +142,23 @@ def _decode_text(text: str) -> Body:
         text = decoded
     if text.startswith(("data:", "event:")) or "\ndata:" in text:
         return _decode_events(text)
-    return Body(text=text.strip())
+    text = text.strip()
+    lines = _lines(text)
+    if lines is not None:
+        return lines
+    whole = mended(text)
+    found = tuple(whole) if isinstance(whole, list) else () if whole is None else (whole,)
+    return Body(found, text, mended=True)
+
+
+def _lines(text: str) -> Body | None:
+    """JSON Lines, as Codex keeps its sessions; None when the first line is no JSON object."""
+    first, *more = text.split("\n")
+    if not more or not isinstance(_json(first)[0], dict):
+        return None
+    decoded = [(line, *_json(line)) for line in (first, *more) if line.strip()]
+    rest = "\n".join(line for line, _, known in decoded if not known)
+    return Body(tuple(value for _, value, known in decoded if known), rest)
 
 
 def _json(text: str) -> tuple[object, bool]:
@@ -191,7 +213,8 @@ def _error(document: object, *, refused: bool, depth: int) -> ErrorBody | None:
     if isinstance(inner, dict) and inner:
         return _fields(inner, enveloped=enveloped, depth=depth)
     if not refused:
-        return None
+        # the error event of OpenAI's Responses API has its fields beside the type
+        return _fields(document, enveloped=False, depth=depth) if enveloped and document.get("message") else None
     detail = document.get("detail")
     flat = detail if isinstance(detail, dict) else document
     found = _fields(flat, enveloped=enveloped, depth=depth)
@@ -199,16 +222,17 @@ def _error(document: object, *, refused: bool, depth: int) -> ErrorBody | None:
 
 
 def _fields(error: dict[str, object], *, enveloped: bool, depth: int) -> ErrorBody:
-    details = error.get("details")
+    details, message = error.get("details"), error.get("message")
+    if isinstance(message, dict):
+        message = message.get("detail") or message.get("message")
     found = ErrorBody(
         word(error.get("type")),
         word(error.get("code")),
         word(error.get("status")),
-        sentence(error.get("message")),
+        sentence(message),
         tuple(d for d in details if isinstance(d, dict)) if isinstance(details, list) else (),
         enveloped,
     )
-    message = error.get("message")
     if depth >= DEEPEST_WRAPPING or not isinstance(message, str) or not message.lstrip().startswith(("{", "[")):
         return found
     wrapped, _ = _json(message)
@@ -223,6 +247,18 @@ def _fields(error: dict[str, object], *, enveloped: bool, depth: int) -> ErrorBo
         within.message,
         within.details or found.details,
         within.enveloped or enveloped,
+    )
+
+
+def _completed(found: ErrorBody, salvaged: ErrorBody) -> ErrorBody:
+    """What is whole of an error, and for what it lacks the part that was cut."""
+    return ErrorBody(
+        found.type or salvaged.type,
+        found.code or salvaged.code,
+        found.status or salvaged.status,
+        found.message or salvaged.message,
+        found.details + salvaged.details,
+        found.enveloped or salvaged.enveloped,
     )
 
 

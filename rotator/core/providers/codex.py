@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rotator.core.providers import codex_windows, counted, generic, openai, times
 from rotator.core.providers.reading import WindowReading
-from rotator.core.providers.response import FIRST_BEYOND, REFUSED_FROM, received
+from rotator.core.providers.response import FIRST_BEYOND, REFUSED_FROM, TOO_MANY_REQUESTS, received
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ _FINAL = frozenset({
     "token_invalidated", "token_revoked", "refresh_token_reused", "refresh_token_expired", "refresh_token_invalidated",
 })  # fmt: skip
 """Only a new sign-in helps, unless another process holds a newer refresh token: read the store again first."""
+
+_LIMIT_PHRASES = ("hit your usage limit", "usage limit has been reached")
+"""Parts of messages, for errors whose type was lost on the way."""
 
 _USAGE_LIMIT = "usage_limit"
 """The window of a refusal that does not say which window is spent."""
@@ -89,13 +92,16 @@ def _unwrapped(response: Response) -> Response:
 
 
 def _refused(response: Response, error: ErrorBody, shown: Shown) -> Reading:
-    code = next((code for code in (error.code.lower(), error.type.lower()) if code in _CODES), openai.known_code(error))
+    words = (error.code.lower(), error.type.lower(), error.message.lower())
+    code = next((code for code in words if code in _CODES), openai.known_code(error))
     if code:
         reading = generic.reading(response, *_CODES[code], reason=code, final=code in _FINAL)
         return reading.replace(windows=shown.windows)
-    if "usage_limit_reached" in (error.type, error.code):
+    status = generic.error_status(response, error, openai.STATUS_OF_WORD)
+    silent = status == TOO_MANY_REQUESTS and not any(words) and any(map(_is_spent, shown.windows))
+    if silent or "usage_limit_reached" in words or any(phrase in words[-1] for phrase in _LIMIT_PHRASES):
         return _limit_reached(response, error, shown)
-    kind, scope = generic.by_status(generic.error_status(response, error, openai.STATUS_OF_WORD))
+    kind, scope = generic.by_status(status)
     reason = "" if kind == "restricted" else generic.machine_word(error)
     return generic.refusal(response, kind, scope, reason=reason).replace(windows=shown.windows)
 
@@ -112,18 +118,20 @@ def _limit_reached(response: Response, error: ErrorBody, shown: Shown) -> Readin
     wait = times.delay(times.number(told.get("resets_in_seconds"))) or times.until(response.now, reset)
     delay: tuple[float, RetrySource] | None = (wait, "reset") if wait else generic.stated_delay(response)
     delay = delay or counted.reset_delay(shown.windows, response.now)
+    reset = reset or times.after(response.now, delay[0] if delay else None)
     windows = shown.windows
     if not windows and scope == "account":
-        windows = (WindowReading(_USAGE_LIMIT, 0.0, reset or times.after(response.now, wait)),)
+        windows = (WindowReading(_USAGE_LIMIT, 0.0, reset),)
     reason = generic.machine_word(error)
     return generic.reading(response, "quota_exhausted", scope, reason=reason, delay=delay, windows=windows)
 
 
 def _told(response: Response) -> dict[str, object]:
-    """The error object as it came, for the fields that only this error has."""
-    for document in response.body.documents:
-        for holder in (document, document.get("response")) if isinstance(document, dict) else ():
-            error = holder.get("error") if isinstance(holder, dict) else None
+    """The error object as it came, for the fields that only this error has; it may stand as ``detail`` or bare."""
+    documents = [document for document in response.body.documents if isinstance(document, dict)]
+    for document in documents:
+        for holder in (document, document.get("response")):
+            error = holder.get("error", holder.get("detail")) if isinstance(holder, dict) else None
             if isinstance(error, dict):
                 return error
-    return {}
+    return documents[0] if documents else {}

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from rotator.core.providers.response import Response
 
-SLOTS = ("primary", "secondary")
+SLOTS = ("primary", "secondary", "tertiary")
 SHARED = "codex"
 """The id of the limit that all models of the account share."""
 
 _PREFIX = "x-codex-"
 _FIELD = re.compile(
-    r"(?:(.+)-)?(primary|secondary)-(used-percent|window-minutes|reset-after-seconds|reset-at)", re.ASCII
+    r"(?:(.+)-)?(primary|secondary|tertiary)-(used-percent|window-minutes|reset-after-seconds|reset-at)", re.ASCII
 )
 _NAME = re.compile(r"[\w. +-]{1,60}", re.ASCII)
 _ALIASES = {
@@ -40,6 +40,8 @@ _ROUNDING_MINUTES = 3
 """Windows of 299 and 10079 minutes were sent; codex-rs forgives as much when it names them."""
 
 _HOUR, _DAY = 60, 1_440
+_MONTH_FROM_DAYS = 28
+"""Windows of months are not whole days: 2628000 s was sent, a twelfth of a year."""
 
 
 class Shown(Value):
@@ -165,7 +167,7 @@ def _window(slot: str, fields: Mapping[str, object], own: str, label: str, now: 
 
 
 def _named(slot: str, minutes: float | None) -> tuple[str, float | None]:
-    """300 -> ``5h``, 10080 -> ``7d``, 43200 -> ``30d``; the slot's name while the length is not told."""
+    """300 -> ``5h``, 10080 -> ``7d``, 43200 and 43800 -> ``30d``; the slot's name while the length is not told."""
     if minutes is None:
         return slot, None
     whole = round(minutes)
@@ -175,6 +177,8 @@ def _named(slot: str, minutes: float | None) -> tuple[str, float | None]:
             whole = nearest
             break
     whole = max(whole, 1)
+    if whole >= _MONTH_FROM_DAYS * _DAY:
+        return f"{round(whole / _DAY)}d", whole * 60.0
     if whole % _DAY == 0 and whole > _DAY:
         return f"{whole // _DAY}d", whole * 60.0
     return (f"{whole // _HOUR}h" if whole % _HOUR == 0 else f"{whole}m"), whole * 60.0

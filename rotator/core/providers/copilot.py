@@ -24,14 +24,26 @@ _PREFIXES = ("x-quota-snapshot-", "x-usage-ratelimit-")
 _UNLIMITED = -1
 _WEEKLY = "weekly"
 _LENGTHS = {_WEEKLY: 604_800.0}
+_GLOBAL = "user_global_rate_limited"
 _CODES: dict[str, tuple[Kind, Scope]] = {
-    "user_weekly_rate_limited": ("quota_exhausted", "account"),
-    "user_global_rate_limited": ("quota_exhausted", "account"),
-    "user_model_rate_limited": ("rate_limited", "model"),
-    "quota_exceeded": ("quota_exhausted", "account"),
-    "free_quota_exceeded": ("quota_exhausted", "account"),
-}
-"""error.code or error.type -> kind and scope, under 402 and 429 alike."""
+    **dict.fromkeys(
+        (
+            "user_hourly_rate_limited", "user_daily_rate_limited", "user_weekly_rate_limited",
+            "user_monthly_rate_limited", _GLOBAL, "quota_exceeded", "free_quota_exceeded",
+        ),
+        ("quota_exhausted", "account"),
+    ),
+    **dict.fromkeys(("user_model_rate_limited", "model_rate_limited"), ("rate_limited", "model")),
+    **dict.fromkeys(("user_rate_limited", "agent_mode_limit_exceeded"), ("rate_limited", "account")),
+    **dict.fromkeys(
+        ("model_overloaded", "model_capacity_limited", "upstream_provider_rate_limit", "integration_rate_limited"),
+        ("overloaded", "upstream"),
+    ),
+}  # fmt: skip
+"""error.code or error.type -> kind and scope, under 402 and 429 alike; a plan may follow it (``...:pro_plus``)."""
+
+_THROTTLE_SECS = 300.0
+"""The global limit is also one of requests per second (``retry-after: 2``): up to this it is a throttle. Our choice."""
 
 _PHRASES: tuple[tuple[str, str], ...] = (
     ("exceeded your weekly rate limit", "user_weekly_rate_limited"),
@@ -60,11 +72,14 @@ def read(response: Response) -> Reading:
 
 def _refused(response: Response, error: ErrorBody, windows: tuple[WindowReading, ...]) -> Reading:
     message = error.message.casefold()
-    told = (code for code in (error.code.lower(), error.type.lower()) if code in _CODES)
+    words = (word.lower().partition(":")[0] for word in (error.code, error.type))
+    told = (code for code in words if code in _CODES)
     code = next(told, "") or next((code for phrase, code in _PHRASES if phrase in message), "")
     status = generic.error_status(response, error, dict.fromkeys([*_CODES, "rate_limited"], TOO_MANY_REQUESTS))
     kind, scope = _CODES.get(code) or generic.by_status(status)
     delay = generic.stated_delay(response)
+    if code == _GLOBAL and delay and delay[0] <= _THROTTLE_SECS:
+        kind = "rate_limited"
     if not code and status == TOO_MANY_REQUESTS and _GENERAL in message:
         kind, scope = "quota_exhausted" if delay and delay[0] >= counted.LONG_SECS else "rate_limited", "account"
     if kind == "quota_exhausted" and delay:
@@ -84,7 +99,7 @@ def _snapshots(response: Response) -> tuple[WindowReading, ...]:
     found: dict[str, WindowReading] = {}
     for key, value in response.headers.items():
         name = next((key.removeprefix(prefix) for prefix in _PREFIXES if key.startswith(prefix)), "")
-        fields = {field: values[0] for field, values in parse_qs(value).items()}
+        fields = {field: values[0] for field, values in parse_qs(value.replace("+", "%2B")).items()}
         if name and ({"rem", "ent"} & fields.keys()):
             unlimited = times.number(fields.get("ent")) == _UNLIMITED
             paid = fields.get("ovPerm", "").lower() == "true"

@@ -129,11 +129,12 @@ def sentence(message: str, model: str | None) -> Sentence:
 
     The window has the meter's name whatever the period, as the headers have: they are what updates it afterwards.
     """
-    told = _SENTENCE.search(message.casefold())
+    text = message.casefold()
+    too_large, told = "request too large for" in text, _SENTENCE.search(text)
     if not told:
-        return Sentence(too_large=False, windows=())
+        return Sentence(too_large, ())
     limit, used, requested = (_count(told[group]) for group in (2, 3, 4))
-    too_large = limit is not None and requested is not None and requested > limit
+    too_large = too_large or (limit is not None and requested is not None and requested > limit)
     if limit is None or used is None:
         return Sentence(too_large, ())
     left = share(max(0.0, limit - used), limit)

@@ -29,8 +29,10 @@ _GOOGLE = """
 _GROQ = "json_validate_failed model_decommissioned model_not_active model_terms_required tool_use_failed"
 _MISTRAL = "invalid_request_message rate_limited service_tier_capacity_exceeded"
 _GITHUB = """
-    free_quota_exceeded model_not_supported quota_exceeded unknown_model user_by_model_by_day user_by_model_by_minute
-    user_by_day user_by_minute user_concurrent_requests user_global_rate_limited user_model_rate_limited
+    agent_mode_limit_exceeded free_quota_exceeded integration_rate_limited model_capacity_limited model_not_supported
+    model_overloaded model_rate_limited quota_exceeded unknown_model upstream_provider_rate_limit user_by_day
+    user_by_minute user_by_model_by_day user_by_model_by_minute user_concurrent_requests user_daily_rate_limited
+    user_global_rate_limited user_hourly_rate_limited user_model_rate_limited user_monthly_rate_limited user_rate_limited
     user_weekly_rate_limited
 """
 _COMMON = """

@@ -95,8 +95,13 @@ def reading(
     windows: tuple[WindowReading, ...] = (),
     final: bool = False,
 ) -> Reading:
-    """A reading of exactly these parts, and of the tokens that the body says were used."""
+    """A reading of exactly these parts, and of the tokens that the body says were used.
+
+    Words inside a success never ban: what they say is taken for a doubtful credential, and the next request tells.
+    """
     secs, source = delay or (None, None)
+    if kind == "banned" and response.status in SUCCESS:
+        kind = "auth_failed"
     return Reading(kind, scope, secs, windows, source, reason, final, tokens_of(response.body))
 
 

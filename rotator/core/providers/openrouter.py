@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from rotator.core.providers import counted, generic, times
+from rotator.core.providers import bodies, counted, generic, times
 from rotator.core.providers.bodies import word
 from rotator.core.providers.reading import WindowReading, fraction
 from rotator.core.providers.response import SUCCESS, TOO_MANY_REQUESTS
@@ -52,7 +52,7 @@ class _Limit(Value):
 
 def read(response: Response) -> Reading:
     """The reading of one response, with the pool that a refusal names or the credits that the key endpoint shows."""
-    error = response.error
+    error = response.error or _choice_error(response)
     if error is None:
         return _served(response)
     status = generic.error_status(response, error, {})
@@ -70,6 +70,16 @@ def read(response: Response) -> Reading:
     if status == TOO_MANY_REQUESTS:
         return _too_many(response, error, metadata)
     return generic.refusal(response, kind, scope, reason="" if kind == "restricted" else generic.machine_word(error))
+
+
+def _choice_error(response: Response) -> ErrorBody | None:
+    """The error of a generation that broke off, which stands in its choice and not at the top."""
+    for document in response.body.documents:
+        choices = document.get("choices") if isinstance(document, dict) else None
+        found = bodies.error_of(bodies.Body(tuple(choices)), refused=False) if isinstance(choices, list) else None
+        if found is not None:
+            return found
+    return None
 
 
 def _served(response: Response) -> Reading:

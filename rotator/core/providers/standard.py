@@ -6,7 +6,6 @@ Refuses: deciding the kind of a response; a provider's own scale, which its fami
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
 
 from rotator.core.providers import counted, times
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from rotator.core.providers.response import Response
 
 _PREFIXES = ("ratelimit-", counted.PREFIX, "x-rate-limit-")
-_EPOCH_SECONDS_FROM = 1e9
-"""A bare number above this is an instant: as a delay it would be 31 years."""
-
 _LEADING_COUNT = re.compile(r"\s*(-?\d{1,18}(?:\.\d{1,18})?)\s*(?=[,;]|\Z)", re.ASCII)
 _POLICY = re.compile(r"(\d{1,18})\s*;(?:[^,]*;)?\s*w(?:indow)?=(\d{1,9})", re.ASCII)
 
@@ -50,22 +46,10 @@ def reset_instant(text: str, now: datetime) -> datetime | None:
     RFC 3339, an HTTP-date or the date that JavaScript prints.
     """
     value = times.number(text)
-    if value is not None and value <= _EPOCH_SECONDS_FROM:
-        return times.after(now, value)
-    delay = times.duration(text) if value is None else None
-    if delay is not None:
+    delay = times.duration(text) if value is None else value
+    if delay is not None and delay <= times.EPOCH_SECONDS_FROM:
         return times.after(now, delay)
-    return times.instant(text, now) or _dated(text, now)
-
-
-def _dated(text: str, now: datetime) -> datetime | None:
-    """``Fri, 20 Nov 2026 10:00:30 GMT``, ``Fri Nov 20 2026 11:00:30 GMT+0100 (Central European Standard Time)``."""
-    plain = text.partition("(")[0].strip().replace("GMT+", "+").replace("GMT-", "-")
-    try:
-        parsed = parsedate_to_datetime(plain)
-        return times.instant(parsed.isoformat(), now)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+    return times.instant(text, now) or times.dated(text, now)
 
 
 def _older(response: Response, prefix: str, model: str | None) -> tuple[WindowReading, ...]:

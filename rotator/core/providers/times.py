@@ -16,6 +16,9 @@ FARTHEST = timedelta(days=400)
 SAME_NEWS_SECS = 2.0
 """A delay and the wait for a reset this close are the same news: whole seconds, rounded on either side. Our choice."""
 
+EPOCH_SECONDS_FROM = 1e9
+"""A bare number above this is an instant: as a delay it would be 31 years."""
+
 EPOCH_MILLISECONDS_FROM = 1e11
 """A bare number above this is milliseconds: seconds reach it in the year 5138."""
 
@@ -40,6 +43,8 @@ _WORD_PART = re.compile(
 _ANNOUNCEMENT = re.compile(
     r"\b(?:(resets?)|retry|try again|wait)\s(?:after\s|in\s|for\s)?(?:about\s)?(?=\d)", re.ASCII | re.IGNORECASE
 )
+_COUNTS = re.compile(r"\d{1,9}(?:\.\d{1,9})?(?:\s*,\s*\d{1,9}(?:\.\d{1,9})?)+", re.ASCII)
+_ZONE = re.compile(r" ?(?:UTC|GMT)\Z", re.ASCII)
 _REGAIN = re.compile(r"\bon (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d)(?::\d\d)?)?", re.ASCII | re.IGNORECASE)
 
 
@@ -112,7 +117,7 @@ def instant(value: object, now: datetime) -> datetime | None:
         if epoch is not None:
             parsed = datetime.fromtimestamp(epoch / 1000 if abs(epoch) > EPOCH_MILLISECONDS_FROM else epoch, UTC)
         elif isinstance(value, str):
-            parsed = datetime.fromisoformat(value.strip().upper())
+            parsed = datetime.fromisoformat(_ZONE.sub("Z", value.strip().upper()))
         else:
             return None
         return _plausible(parsed, now)
@@ -123,14 +128,25 @@ def instant(value: object, now: datetime) -> datetime | None:
 def retry_after(value: str, now: datetime) -> float | None:
     """Seconds of a Retry-After header (RFC 9110 10.2.3: delta-seconds or HTTP-date); fractions are accepted too.
 
-    None when it is 0, in the past, negative or unreadable.
+    So is what careless servers send: an epoch, RFC 3339, ``60s``, and of a header that was sent twice the longest. None
+    when it is 0, in the past, negative or unreadable.
     """
-    secs = number(value)
-    if secs is not None:
+    secs = max((number(part) or 0.0 for part in value.split(",")), default=0.0) if _COUNTS.fullmatch(value) else None
+    if secs is None:
+        secs = number(value) if number(value) is not None else duration(value)
+    if secs is not None and secs <= EPOCH_SECONDS_FROM:
         return delay(secs)
+    return until(now, instant(value, now) or dated(value, now))
+
+
+def dated(value: str, now: datetime) -> datetime | None:
+    """The instant of an HTTP-date in its three forms, or of the date that JavaScript prints.
+
+    ``Fri, 20 Nov 2026 10:00:30 GMT``, ``Fri Nov 20 2026 11:00:30 GMT+0100 (Central European Standard Time)``.
+    """
+    plain = value.partition("(")[0].strip().replace("GMT+", "+").replace("GMT-", "-")
     try:
-        parsed = _plausible(parsedate_to_datetime(value.strip()), now)
-        return delay((parsed - now).total_seconds()) if parsed else None
+        return _plausible(parsedate_to_datetime(plain), now)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 

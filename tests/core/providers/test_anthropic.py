@@ -52,6 +52,12 @@ SENTENCES = [
      "rate_limited", "model"),
     (429, "rate_limit_error", "Rate limited", "rate_limited", "upstream"),
     (429, "rate_limit_error", "Extra usage is required for long context requests.", "billing", "model"),
+    (429, "rate_limit_error", "Usage credits are required for long context requests.", "billing", "model"),
+    (429, "rate_limit_error", "You're out of extra usage. Add more at claude.ai/settings/usage.", "billing", "account"),
+    (429, "rate_limit_error", "Number of requests has exceeded your per-minute rate limit (https://x)",
+     "rate_limited", "model"),
+    (400, "invalid_request_error", "You have reached your specified workspace API usage limits.", "billing", "account"),
+    (401, "authentication_error", "This organization has been disabled.", "banned", "account"),
     (529, "overloaded_error", "Overloaded", "overloaded", "upstream"),
     (500, "api_error", "Internal server error", "server_error", "upstream"),
     (500, "overloaded_error", "Overloaded", "overloaded", "upstream"),
@@ -240,6 +246,13 @@ class TestA429WithoutLimitHeaders:
         reading = answer(429, {"retry-after": "2895"}, {"error": {"type": "rate_limit_error", "message": "Slow down"}})
         assert (reading.kind, reading.scope, reading.retry_after_secs) == ("rate_limited", None, 2895.0)
 
+    def test_is_the_usage_endpoints_by_its_sentence_though_it_came_in_the_inference_envelope(self) -> None:
+        sentence = error("rate_limit_error", "Rate limited. Please try again later.")
+        for hint, secs in (("2895", 2895.0), ("0", None)):
+            reading = answer(429, {"retry-after": hint}, sentence)
+            assert (reading.kind, reading.scope, reading.retry_after_secs) == ("rate_limited", None, secs)
+        assert answer(429, {"retry-after": "5", "x-should-retry": "true"}, sentence).scope == "model"
+
     def test_is_the_models_when_inference_marked_it(self) -> None:
         for headers, body in (({"x-should-retry": "true"}, None), ({}, self.inference)):
             reading = answer(429, {"retry-after": "30"} | headers, body)
@@ -298,6 +311,10 @@ class TestTheUsageEndpoint:
         left = {window.name: window.remaining_fraction for window in reading.windows}
         assert left == pytest.approx({"5h": 0.63, "7d": 0.74, "7d_sonnet": 0.99})
 
+    def test_shows_no_window_without_a_name(self) -> None:
+        own = {"utilization": 73.0, "resets_at": None}
+        assert [window.name for window in answer(200, body={"": own, " ": own, "seven_day": own}).windows] == ["7d"]
+
     def test_above_a_hundred_per_cent_is_spent(self) -> None:
         body = {
             "five_hour": {"utilization": 101, "resets_at": None},
@@ -314,3 +331,62 @@ class TestTheUsageEndpoint:
         assert reading.kind == "ok"
         (window,) = reading.windows
         assert (window.name, window.remaining_fraction, window.model) == ("7d:Fable 5", 0.0, "*fable-5*")
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind", "scope", "secs"),
+    [
+        (unified(status="rejected", week_utilization="1.0", week_reset=SECS + 90, five_utilization="0.2"),
+         "quota_exhausted", "account", 90.0),
+        (unified(status="rejected", reset=SECS + 90, week_utilization="0.97", week_reset=SECS + 90,
+                 five_utilization="0.2", five_reset=SECS + 9), "quota_exhausted", "account", 90.0),
+        (unified(five_utilization="1.02", five_reset=SECS + 9, week_utilization="0.97"),
+         "quota_exhausted", "account", 9.0),
+        (unified(status="rejected", opus_utilization="1.0", opus_reset=SECS + 90, week_utilization="0.5"),
+         "quota_exhausted", "model", 90.0),
+        (unified(status="rejected", five_utilization="0.2"), "quota_exhausted", "model", None),
+        (unified(status="allowed", five_utilization="1.02", five_reset=SECS + 9), "rate_limited", "model", None),
+    ],
+)  # fmt: skip
+def test_a_refusal_that_names_no_window_means_the_empty_one_or_the_one_that_ends_with_it(
+    headers: dict[str, str], kind: str, scope: str, secs: float | None
+) -> None:
+    reading = answer(429, headers)
+    assert (reading.kind, reading.scope, reading.retry_after_secs) == (kind, scope, secs)
+
+
+def test_the_kinds_of_a_429_are_told_in_their_order() -> None:
+    account = error("rate_limit_error", "This request would exceed your account's rate limit.")
+    family = unified(status="rejected", oi_status="rejected", five_status="allowed", week_status="allowed")
+    assert answer(429, family, account).scope == "model"
+    assert answer(429, unified(overage_disabled_reason="out_of_credits"), account).kind == "billing"
+    assert answer(429, unified(status="allowed") | {"retry-after": "5"}, error("x", "Rate limited")).scope == "upstream"
+    long = error("rate_limit_error", "Extra usage is required for long context requests.")
+    assert answer(429, unified(status="allowed", five_status="allowed"), long).kind == "billing"
+
+
+def test_a_body_that_a_client_wrapped_in_its_own_words_means_the_same() -> None:
+    body = (
+        '429 {"type":"error","error":{"type":"rate_limit_error","message":"This request would exceed your account\'s '
+    )
+    body += 'rate limit. Please try again later."},"request_id":"req_1"}\n    at generate (cli.js:11:53135)'
+    assert (answer(429, body=body).kind, answer(429, body=body).scope) == ("rate_limited", "account")
+
+
+@pytest.mark.parametrize("day", ["2026-09-02 at 00:00 UTC", "2026-09-02"])
+def test_the_day_on_which_access_returns_may_lack_its_hour_and_come_under_429(day: str) -> None:
+    message = f"You have reached your specified workspace API usage limits. You will regain access on {day}."
+    for status in (400, 429):
+        reading = answer(status, body=error("invalid_request_error", message))
+        assert (reading.kind, reading.retry_after_secs, reading.retry_source) == ("billing", 43200.0, "reset")
+
+
+def test_an_http_date_and_a_stated_second_are_the_same_wait() -> None:
+    rejected = unified(status="rejected", five_status="rejected")
+    for said in (
+        "7200",
+        "Tue, 01 Sep 2026 14:00:00 GMT",
+        "Tuesday, 01-Sep-26 14:00:00 GMT",
+        "Tue Sep  1 14:00:00 2026",
+    ):
+        assert answer(429, rejected | {"Retry-After": f" {said} "}).retry_after_secs == 7200.0

@@ -138,3 +138,15 @@ def test_more_use_never_leaves_more(one: float, other: float) -> None:
     assert left[0] is not None
     assert left[1] is not None
     assert left[0] >= left[1]
+
+
+@pytest.mark.parametrize("reset", [f" {SECS + 60}.0 ", f"{SECS + 60}000", "2026-09-01T14:01:00.000000+02:00"])
+def test_a_reset_may_be_a_float_milliseconds_or_rfc_3339(reset: str) -> None:
+    assert unified({"5h-reset": reset})["5h"].reset_time == NOW + timedelta(seconds=60)
+
+
+def test_windows_that_nobody_knew_are_kept_and_never_block() -> None:
+    names = ("grace-5h", "overage-period-monthly", "30d", "12h", "7d_haiku", "slow-budget")
+    shown = unified({f"{name}-utilization": "1.0" for name in names} | {"5h-surpassed-threshold": "true"})
+    assert sorted(shown) == sorted(names)
+    assert all(window.informative for window in shown.values())

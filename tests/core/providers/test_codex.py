@@ -46,6 +46,7 @@ def usage(**limits: object) -> Reading:
         (1440, "24h", 86_400.0),
         (40320, "28d", 2_419_200.0),
         (43200, "30d", 2_592_000.0),
+        (43800, "30d", 2_628_000.0),
         (60, "1h", 3_600.0),
         (15, "15m", 900.0),
         (None, "primary", None),
@@ -204,6 +205,8 @@ def test_an_answer_that_spends_the_last_of_a_window_was_still_an_answer() -> Non
     ("status", "body", "kind", "final"),
     [
         (402, {"detail": {"code": "deactivated_workspace"}}, "restricted", False),
+        (403, {"detail": {"code": "invalid_workspace_selected"}}, "restricted", False),
+        (403, {"detail": "invalid_workspace_selected"}, "restricted", False),
         (403, {"error": {"code": "invalid_workspace_selected"}}, "restricted", False),
         (401, {"error": {"code": "token_invalidated"}, "status": 401}, "auth_failed", True),
         (401, {"error": {"code": "refresh_token_reused", "type": "invalid_request_error"}}, "auth_failed", True),
@@ -223,3 +226,44 @@ def test_a_stream_that_fails_is_no_success() -> None:
     failed = {"type": "response.failed", "response": {"error": LIMIT | {"resets_in_seconds": 30}}}
     reading = answer(200, {}, [failed])
     assert (reading.kind, reading.scope, reading.retry_after_secs) == ("quota_exhausted", "account", 30.0)
+
+
+@pytest.mark.parametrize("place", ["error", "detail", None])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_spent_plan_tells_its_reset_wherever_the_error_stands(place: str | None, *, as_text: bool) -> None:
+    told = {"type": "usage_limit_reached", "resets_at": RESET}
+    told = {name: str(value) for name, value in told.items()} if as_text else told
+    reading = answer(429, {}, {place: told} if place else told)
+    assert (reading.kind, reading.scope, reading.retry_after_secs) == ("quota_exhausted", "account", 7200.0)
+    assert reading.windows[0].reset_time == NOW + timedelta(hours=2)
+
+
+def test_a_spent_plan_is_told_by_its_sentence_or_by_its_headers_alone() -> None:
+    sentence = "You've hit your usage limit. Upgrade to Pro (https://x) or try again in 5 days 22 hours 11 minutes."
+    reading = answer(429, {}, {"error": {"message": sentence}})
+    assert (reading.kind, reading.scope, reading.retry_after_secs) == ("quota_exhausted", "account", 511860.0)
+    spent = slot("primary", 100, 10080, reset_after_seconds=600)
+    reading = answer(429, spent)
+    assert (reading.kind, reading.scope, reading.retry_after_secs) == ("quota_exhausted", "account", 600.0)
+    throttle = {"error": {"code": "rate_limit_exceeded", "message": "Please try again in 2s."}}
+    assert (answer(429, spent, throttle).kind, answer(429, slot("primary", 99, 300)).kind) == ("rate_limited",) * 2
+
+
+def test_a_session_file_is_read_line_by_line() -> None:
+    limits = '{"payload": {"rate_limits": {"primary": {"used_percent": %d, "window_minutes": 300}}}}'
+    lines = "\n".join([limits % 3, "", limits % 9, '{"payload": {"rate_limits": null}}', '{"payload": {"ra'])
+    assert shown(answer(200, {}, lines))["5h"].remaining_fraction == pytest.approx(0.91)
+
+
+def test_the_review_limit_of_the_usage_endpoint_is_not_the_accounts() -> None:
+    def window(used: int) -> dict:
+        return {"allowed": True, "primary_window": {"used_percent": used, "limit_window_seconds": 604800}}
+
+    reading = answer(200, {}, {"rate_limit": window(27), "code_review_rate_limit": window(100)})
+    assert (reading.kind, [w.remaining_fraction for w in reading.windows]) == ("ok", [pytest.approx(0.73)])
+
+
+def test_a_month_and_a_third_slot_are_windows_too() -> None:
+    month, week = ({"used_percent": used, "limit_window_seconds": secs} for used, secs in ((6, 2628000), (95, 604800)))
+    windows = shown(usage(primary_window=month, secondary_window=None, tertiary_window=week))
+    assert {name: round(w.remaining_fraction or 0.0, 2) for name, w in windows.items()} == {"30d": 0.94, "7d": 0.05}

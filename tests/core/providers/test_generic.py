@@ -42,6 +42,7 @@ FAMILIES = {
     "openai": openai,
     "openrouter": openrouter,
 }
+_THROTTLES = {"rate_limited", "quota_exhausted"}
 OWN = [entry for entry in CAPTURED if entry["provider"] in FAMILIES]
 
 
@@ -251,6 +252,8 @@ def test_no_response_to_any_family_raises_or_leaves_the_ranges(
     assert_within_ranges(reading)
     if not 200 <= status < 300 and not (provider == "codex" and status < 400):
         assert reading.kind != "ok"
+    if 200 <= status < 300 and provider != "codex":
+        assert reading.kind != "banned"
 
 
 @pytest.mark.parametrize("garbage", ["NaN", "inf", "rejected", "\x00", "true", "-", "five", "1e999"])
@@ -259,7 +262,9 @@ def test_a_header_that_became_garbage_never_raises_what_is_left(entry: dict, gar
     before = {window.name: window.remaining_fraction for window in read_entry(entry).windows}
     for name in entry["headers"]:
         reading = read_entry(entry, headers={**entry["headers"], name: garbage})
-        assert reading.kind == entry["expect"]["kind"]
+        told = {entry["expect"]["kind"]}
+        # how long a throttle is may be told by the very header that is garbage now
+        assert reading.kind in (told | _THROTTLES if told <= _THROTTLES else told)
         for window in reading.windows:
             known = before.get(window.name)
             assert window.remaining_fraction is None or window.informative or window.remaining_fraction == known
@@ -276,4 +281,6 @@ def test_a_refusal_that_is_damaged_stays_a_refusal(entry: dict, data: st.DataObj
     reading = read_entry(entry, headers=kept, body=raw[:start] + data.draw(st.binary(max_size=6)) + raw[end:])
     assert_within_ranges(reading)
     assert reading.kind != "ok"
-    assert all(window.remaining_fraction != 1.0 or "Used 0," in raw.decode() for window in reading.windows)
+    known = {window.name for window in read_entry(entry).windows}  # a slot that lost its length goes by its own name
+    full = [window.name for window in reading.windows if window.remaining_fraction == 1.0]
+    assert not known & set(full) or "Used 0," in raw.decode()

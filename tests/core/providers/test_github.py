@@ -151,6 +151,7 @@ def copilot(status: int, headers: dict[str, str] | None = None, body: object = N
         ("ent=300&rem=-4.5&rst=2026-11-21T00%3A00%3A00Z", 0.0),
         ("ent=300&rem=130&rst=2026-11-21T00%3A00%3A00Z", 1.0),
         ("ent=300&rst=2026-11-21T00%3A00%3A00Z", None),
+        ("ent=300&rem=50&rst=2026-11-21T01:00:00.000+01:00", 0.5),
     ],
 )
 def test_a_snapshot_tells_per_cent_remaining(value: str, left: float | None) -> None:
@@ -222,3 +223,40 @@ def test_a_spent_week_is_the_window_that_the_headers_show() -> None:
 def test_a_spent_free_plan_under_402_is_a_quota() -> None:
     assert copilot(402, {}, {"error": {"code": "quota_exceeded"}}).kind == "quota_exhausted"
     assert copilot(402).kind == "billing"
+
+
+@pytest.mark.parametrize("plan", ["", ":pro", ":pro_plus", ":enterprise"])
+@pytest.mark.parametrize(
+    ("code", "delay", "kind", "scope"),
+    [
+        ("user_global_rate_limited", "2", "rate_limited", "account"),
+        ("user_global_rate_limited", "3600", "quota_exhausted", "account"),
+        ("user_global_rate_limited", None, "quota_exhausted", "account"),
+        ("user_weekly_rate_limited", "2", "quota_exhausted", "account"),
+        ("user_monthly_rate_limited", None, "quota_exhausted", "account"),
+        ("agent_mode_limit_exceeded", None, "rate_limited", "account"),
+        ("user_model_rate_limited", None, "rate_limited", "model"),
+        ("model_overloaded", None, "overloaded", "upstream"),
+        ("upstream_provider_rate_limit", None, "overloaded", "upstream"),
+    ],
+)
+def test_a_copilot_code_counts_with_and_without_the_plan_behind_it(
+    code: str, delay: str | None, kind: str, scope: str, plan: str
+) -> None:
+    reading = copilot(429, {"retry-after": delay} if delay else {}, {"error": {"code": code + plan, "message": "x"}})
+    assert (reading.kind, reading.scope, reading.reason) == (kind, scope, code)
+    assert reading.retry_after_secs == (float(delay) if delay else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "secs"),
+    [("58 hours", 208800.0), ("2 hours 10 minutes", 7800.0), ("1 day", 86400.0), ("45 minutes", 2700.0)],
+)
+def test_copilots_plain_words_are_a_delay(words: str, secs: float) -> None:
+    reading = copilot(429, {}, f"Sorry, you have exceeded your Copilot token usage. Please try again in {words}.")
+    assert (reading.kind, reading.retry_after_secs) == ("rate_limited", secs)
+
+
+def test_a_resource_of_its_own_blocks_by_its_reset_and_shows_no_window_of_the_account() -> None:
+    reading = answer(403, limits(0, 30, "search"), {"message": PRIMARY})
+    assert (reading.kind, reading.retry_after_secs, reading.windows[0].informative) == ("quota_exhausted", 1800.0, True)

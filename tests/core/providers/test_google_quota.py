@@ -229,3 +229,35 @@ class TestQuotaEndpoints:
         for model in ("claude-opus-4-6-thinking", "gpt-oss-120b-medium", "antigravity/claude-sonnet-5"):
             assert fnmatchcase(model, others)
             assert not fnmatchcase(model, gemini)
+
+
+DETAILS = '"details": [{"@type": "x.RetryInfo", "retryDelay": "12s"%s}, {"reason": "RATE_LIMIT_EXCEEDED"%s}%s]'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error": {"code": 429, "message": "m", %s}}' % (DETAILS % ("", "", "")),
+        '{"error": {"code": 429, "message": "m", %s,},}' % (DETAILS % (",", ",", ",")),
+        'got status: 429 Too Many Requests. {"error": {"code": 429, %s}}\n  at x (y.js:1)' % (DETAILS % ("", "", "")),
+        '[API Error: [{"error": {"code": 429, %s}}]]' % (DETAILS % ("", "", "")),
+        '[{"error": {"code": 429, %s}}\n,' % (DETAILS % ("", "", "")),
+        '{"error": {"code": 429, %s, "status": "RESOURCE_EXH' % (DETAILS % ("", "", "")),
+        '{"error": {"code": 429, "details": [{"retryDelay": "12s"}, {"retryDelay": "9',
+    ],
+)
+def test_a_delay_survives_the_damage_around_it(body: str) -> None:
+    reading = read("google-cloudcode", status=429, headers={}, body=body, now=NOW)
+    assert (reading.kind, reading.scope, reading.retry_after_secs) == ("rate_limited", "model", 12.0)
+
+
+def test_half_a_delay_is_no_delay() -> None:
+    body = '{"error": {"code": 429, "details": [{"reason": "QUOTA_EXHAUSTED", "metadata": {"quotaResetDelay": "2'
+    assert read("google-cloudcode", status=429, headers={}, body=body, now=NOW).retry_after_secs is None
+
+
+@pytest.mark.parametrize(
+    "stamp", ["2026-04-27T09:00:00Z", "2026-04-27T11:00:00.000000+02:00", "2026-04-27 09:00:00 UTC"]
+)
+def test_a_stamp_in_any_spelling_is_the_same_instant(stamp: str) -> None:
+    assert refused("", info("QUOTA_EXHAUSTED", quotaResetTimeStamp=stamp)).retry_after_secs == 3600.0

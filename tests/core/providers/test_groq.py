@@ -43,6 +43,7 @@ def test_requests_are_per_day_and_tokens_per_minute(status: int) -> None:
     ("limit", "left", "secs"),
     [
         ("tokens per day (TPD): Limit 100000, Used 97050, Requested 3619. Please try again in 9m38.016s. N", 0.0295, 578.016),
+        ("tokens per minute (TPM): Limit 12,000, Used 4,437, Requested 9854. Please try again in 11.455s.", 0.63025, 11.455),
         ("tokens per minute (TPM): Limit 12000, Used 4437, Requested 9854. Please try again in 11.455s.", 0.63025, 11.455),
         ("tokens per minute (TPM): Limit 6000, Used 6000, Requested 9. Please try again in 1.984999999s.", 0.0, 1.984999999),
     ],

@@ -67,6 +67,19 @@ def test_a_full_service_tier_is_the_providers_capacity(code: str | None) -> None
     assert (reading.kind, reading.scope, reading.windows) == ("overloaded", "upstream", ())
 
 
+@pytest.mark.parametrize("place", ["message", "detail", "nested"])
+def test_a_full_service_tier_is_told_wherever_its_sentence_stands(place: str) -> None:
+    sentence = "Service tier capacity exceeded for this model."
+    body = {"message": {"detail": sentence}} if place == "nested" else {place: sentence}
+    assert (answer(429, {}, body).kind, answer(429, {}, body).scope) == ("overloaded", "upstream")
+
+
+@pytest.mark.parametrize("code", ["1300", 1300])
+def test_a_code_is_text_or_a_number(code: object) -> None:
+    body = {"object": "error", "message": "Rate limit exceeded", "type": "rate_limited", "code": code}
+    assert (answer(429, {}, body).reason, answer(200, {}, {"error": body}).kind) == ("rate_limited", "rate_limited")
+
+
 def test_a_spent_month_is_a_quota_and_a_spent_minute_a_throttle() -> None:
     for period, kind in (("month", "quota_exhausted"), ("minute", "rate_limited")):
         headers = {f"x-ratelimit-limit-tokens-{period}": "9", f"x-ratelimit-remaining-tokens-{period}": "0"}

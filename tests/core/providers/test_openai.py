@@ -132,6 +132,39 @@ def test_a_known_sentence_stands_in_for_a_lost_code(message: str, kind: str) -> 
     assert refused(message, None, "", 429).kind == kind
 
 
+def test_a_request_that_is_too_large_says_so_without_numbers_too() -> None:
+    message = "Request too large for gpt-4o on tokens per min (TPM). Visit https://x"
+    assert refused(message).kind == "bad_request"
+    assert answer(429, {}, f"Error code: 429 - {{'error': {{'message': '{message}'}}}}").kind == "bad_request"
+
+
+def test_an_error_event_has_its_fields_beside_its_type() -> None:
+    event = '{"type":"error","code":"rate_limit_exceeded","message":"Please try again in 1.5s.","param":null}'
+    for stream in (f"data: {event}\n\n", f"event: error\ndata: {event}\n\n", f"[{event}]"):
+        reading = answer(200, {}, stream)
+        assert (reading.kind, reading.scope, reading.retry_after_secs) == ("rate_limited", "model", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("message", "secs"),
+    [
+        ("on requests per min. Limit: 3 / min. Please try again in 20s. Contact us", 20.0),
+        ("on images per min: Limit 5, Current: 6. Please try again in 12s.", 12.0),
+        ("on tokens per min. Limit: 10000 / min. Current: 10020 / min. Contact us", None),
+    ],
+)
+def test_the_older_sentence_tells_its_delay_and_no_window(message: str, secs: float | None) -> None:
+    reading = refused("Rate limit reached for default-gpt-3.5-turbo in organization org-x " + message)
+    assert (reading.kind, reading.retry_after_secs, reading.windows) == ("rate_limited", secs, ())
+
+
+def test_words_inside_a_success_never_ban() -> None:
+    body = {"error": {"code": "account_deactivated", "message": "x"}}
+    assert answer(401, {}, body).kind == "banned"
+    reading = answer(200, {}, body)
+    assert (reading.kind, reading.scope, reading.final) == ("auth_failed", "account", False)
+
+
 def test_a_bill_has_no_delay_even_when_a_header_names_one() -> None:
     reading = answer(429, {"retry-after": "20"}, {"error": {"type": "insufficient_quota"}})
     assert (reading.kind, reading.retry_after_secs) == ("billing", None)
@@ -194,3 +227,12 @@ def test_azure_asks_to_wait_a_day_for_a_request_that_never_fits() -> None:
 def test_azure_out_of_capacity_is_nobodys_fault() -> None:
     reading = azure({}, "The system is currently experiencing high demand. Please retry after 20 seconds.")
     assert (reading.kind, reading.scope, reading.retry_after_secs) == ("overloaded", "upstream", 20.0)
+
+
+def test_azure_has_flat_bodies_and_header_and_text_together() -> None:
+    flat = {"statusCode": 429, "message": "Rate limit is exceeded. Try again in 58 seconds."}
+    assert answer(429, {}, flat, "azure-openai").retry_after_secs == 58.0
+    both = {"retry-after": "45", "x-rate-limit-reset-tokens": "55", "x-ratelimit-remaining-tokens": "-1"}
+    reading = azure(both, "Please retry after 50 seconds.")
+    assert (reading.retry_after_secs, reading.windows[0].remaining_fraction) == (45.0, None)
+    assert azure({"retry-after-ms": "1820", "retry-after": "2"}).retry_after_secs == 1.82

@@ -151,3 +151,28 @@ def test_the_key_endpoint_shows_credits(data: dict, left: float | None, kind: st
 def test_counts_of_an_unnamed_limit_on_a_success_only_inform() -> None:
     (window,) = answer(200, counts(MIDNIGHT, remaining="25")).windows
     assert (window.remaining_fraction, window.informative) == (0.5, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [{"finish_reason": "error", "error": {"code": 429, "message": "x"}}]},
+        {"choices": [{"finish_reason": "stop"}, {"error": {"code": 429, "message": "x"}}]},
+        ': OPENROUTER PROCESSING\n\ndata: {"choices":[{"error":{"code":429,"message":"x"}}]}\n\n',
+        ': OPENROUTER PROCESSING\n\ndata: {"error":{"code":429,"message":"x"},"choices":[]}\n\n',
+    ],
+)
+def test_a_generation_that_broke_off_is_no_success(body: object) -> None:
+    assert answer(200, {}, body).kind == "rate_limited"
+    assert answer(200, {}, {"choices": [{"finish_reason": "stop", "error": None}, None]}).kind == "ok"
+
+
+@pytest.mark.parametrize("form", [str, int, float])
+def test_counts_inside_a_body_are_text_or_numbers(form: type) -> None:
+    held = {name: form(value) for name, value in counts(MIDNIGHT).items()}
+    reading = refused("Rate limit exceeded: free-models-per-day", headers=held)
+    assert (reading.retry_after_secs, reading.windows[0].remaining_fraction) == (43200.0, 0.0)
+
+
+def test_credits_as_a_whole_are_no_window() -> None:
+    assert answer(200, {}, {"data": {"total_credits": 10, "total_usage": 9.5}}).windows == ()
