@@ -137,16 +137,19 @@ def _too_many(response: Response, error: ErrorBody, limits: Unified, minute: tup
        inference always sends: the throttle of a probe endpoint, which says nothing about the account.
     7. Anything else: that model.
     """
+    empty = [window.reset_time for window in minute if window.remaining_fraction == 0]
     limited = _limited(response, limits) or _said(response, error)
     if limited:
-        return limited
+        back = counted.latest(empty, response.now)
+        if back is None or limited.kind != "rate_limited" or limited.retry_after_secs is not None:
+            return limited
+        return limited.replace(retry_after_secs=back[0], retry_source=back[1])
     scope: Scope | None = "model"
     reason, delay = generic.machine_word(error), generic.stated_delay(response)
     message = error.message.casefold().rstrip(".")
     if message == "rate limited":
         scope, reason = "upstream", "rate limited by the provider"
     elif minute or "has exceeded your" in message:
-        empty = (window.reset_time for window in minute if window.remaining_fraction == 0)
         reason, delay = "rate limit", delay or counted.latest(empty, response.now)
     elif not any(name.startswith(PREFIX) for name in response.headers):
         inference = error.enveloped and not message.startswith(_ENDPOINT_THROTTLED)

@@ -390,3 +390,19 @@ def test_an_http_date_and_a_stated_second_are_the_same_wait() -> None:
         "Tue Sep  1 14:00:00 2026",
     ):
         assert answer(429, rejected | {"Retry-After": f" {said} "}).retry_after_secs == 7200.0
+
+
+def test_a_known_sentence_about_a_minutes_limit_waits_for_the_window_that_is_empty():
+    body = error(
+        "rate_limit_error", "This request would exceed your organization's rate limit of 5 requests per minute."
+    )
+    limit = "anthropic-ratelimit-requests-"
+    headers = {f"{limit}limit": "5", f"{limit}remaining": "0", f"{limit}reset": "2026-09-01T12:00:42Z"}
+    reading = answer(429, headers, body)
+    assert (reading.kind, reading.scope, reading.retry_after_secs, reading.retry_source) == (
+        "rate_limited",
+        "model",
+        42.0,
+        "reset",
+    )
+    assert answer(429, {**headers, "retry-after": "7"}, body).retry_after_secs == 7.0
