@@ -110,9 +110,10 @@ def _snapshots(response: Response) -> tuple[WindowReading, ...]:
 
 
 def _document(response: Response) -> tuple[WindowReading, ...]:
-    """``GET /copilot_internal/user``: ``quota_snapshots`` and one reset date for all of them."""
+    """``GET /copilot_internal/user``: ``quota_snapshots`` and one reset date for all of them, or the free plan's counts."""
     found: list[WindowReading] = []
     for document in response.body.documents:
+        found += _counts(document, response)
         snapshots = document.get("quota_snapshots") if isinstance(document, dict) else None
         if not isinstance(snapshots, dict) or not isinstance(document, dict):
             continue
@@ -127,6 +128,22 @@ def _document(response: Response) -> tuple[WindowReading, ...]:
             if shown is not None:
                 found.append(shown)
     return counted.joined(found, ())
+
+
+def _counts(document: object, response: Response) -> list[WindowReading]:
+    """The free plan: what is left of each quota (``limited_user_quotas``) of what a month has (``monthly_quotas``)."""
+    if not isinstance(document, dict):
+        return []
+    lefts, wholes = document.get("limited_user_quotas"), document.get("monthly_quotas")
+    if not isinstance(lefts, dict) or not isinstance(wholes, dict):
+        return []
+    reset = times.instant(document.get("limited_user_reset_date"), response.now)
+    found: list[WindowReading] = []
+    for name, count in lefts.items():
+        left, whole = times.number(count), times.number(wholes.get(name))
+        if _NAME.fullmatch(word(name)) and left is not None and whole is not None and whole > 0:
+            found.append(WindowReading(name, min(1.0, max(0.0, left / whole)), reset, _LENGTHS.get(name)))
+    return found
 
 
 def _window(

@@ -193,5 +193,7 @@ def _family_window(bucket: dict[str, object], response: Response) -> Iterator[Wi
 
 
 def _remaining(quota: dict[str, object]) -> float | None:
+    if quota.get("isExhausted") is True:
+        return 0.0
     value = quota.get("remainingFraction")
     return None if isinstance(value, str) else fraction(times.number(value))

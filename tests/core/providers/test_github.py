@@ -260,3 +260,14 @@ def test_copilots_plain_words_are_a_delay(words: str, secs: float) -> None:
 def test_a_resource_of_its_own_blocks_by_its_reset_and_shows_no_window_of_the_account() -> None:
     reading = answer(403, limits(0, 30, "search"), {"message": PRIMARY})
     assert (reading.kind, reading.retry_after_secs, reading.windows[0].informative) == ("quota_exhausted", 1800.0, True)
+
+
+def test_the_free_plan_counts_what_is_left_of_a_month() -> None:
+    body = {
+        "limited_user_quotas": {"chat": 410, "completions": -3, "odd": "x"},
+        "monthly_quotas": {"chat": 500, "completions": 2000},
+        "limited_user_reset_date": "2026-12-11",
+    }
+    found = shown(copilot(200, {}, body))
+    assert {name: window.remaining_fraction for name, window in found.items()} == {"chat": 0.82, "completions": 0.0}
+    assert found["chat"].reset_time == datetime(2026, 12, 11, tzinfo=UTC)

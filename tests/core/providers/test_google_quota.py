@@ -261,3 +261,15 @@ def test_half_a_delay_is_no_delay() -> None:
 )
 def test_a_stamp_in_any_spelling_is_the_same_instant(stamp: str) -> None:
     assert refused("", info("QUOTA_EXHAUSTED", quotaResetTimeStamp=stamp)).retry_after_secs == 3600.0
+
+
+def test_a_model_that_is_said_to_be_exhausted_has_nothing_left():
+    quota = {"isExhausted": True, "resetTime": "2026-11-20T15:00:00Z"}
+    reading = read(
+        "google-cloudcode",
+        status=200,
+        headers={},
+        body={"models": {"gemini-3-pro": {"quotaInfo": quota}}},
+        now=datetime(2026, 11, 20, 12, tzinfo=UTC),
+    )
+    assert [(w.model, w.remaining_fraction) for w in reading.windows] == [("gemini-3-pro", 0.0)]
