@@ -45,8 +45,8 @@ def test_best_ready_account_among_mixed_cooldowns(path):
             "full": (True, None),
             "soon": (False, "cooldown"),
         }
-        rotator.observe("full", MODEL, status=429, headers={"retry-after": "1000"})
-        rotator.observe("low", MODEL, status=429, headers={"retry-after": "1000"})
+        rotator.observe("full", MODEL, status=429, headers={"retry-after": "10000"})
+        rotator.observe("low", MODEL, status=429, headers={"retry-after": "10000"})
         parked = rotator.next(MODEL)
         assert isinstance(parked, Parked)
         assert parked.wake_at.timestamp() == START + 30

@@ -188,7 +188,7 @@ def test_a_success_of_one_of_a_quota_group_ends_what_its_limit_set_for_all_of_th
     clock = FakeClock()
     members = [account(name, quota_group="org") for name in ("a", "b")]
     rotator = of_document(*members, account("c"), clock=clock)
-    rotator.observe("c", MODEL, **REFUSED)
+    rotator.observe("c", MODEL, status=429, headers={"retry-after": "7200"})
     rotator.ingest([QuotaObserved("a", None, START, (Window("5h", 0.5, START + 900, 18000.0),))])
     rotator.observe("a", MODEL, **REFUSED)
     clock.advance(5)

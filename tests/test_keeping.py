@@ -22,7 +22,7 @@ from rotator.errors import AccountsInvalid, AccountsMissing
 from rotator.keeping.due import Due
 from rotator.store.file import Store
 
-REFUSED = {"status": 429, "headers": {"retry-after": "600"}, "body": None}
+REFUSED = {"status": 429, "headers": {"retry-after": "7200"}, "body": None}
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_what_changes_readiness_is_written_at_once(path, clock, rotator):
     rotator.observe("a", MODEL, **REFUSED)
     assert rotator.due_at().timestamp() == START
     rotator.tick()
-    assert runtime(path, "a")["models"][MODEL]["cooldown_until"] == instant(600)
+    assert runtime(path, "a")["models"][MODEL]["cooldown_until"] == instant(7200)
 
 
 def test_writing_takes_no_more_than_its_share_of_the_time(path, clock, rotator, monkeypatch):

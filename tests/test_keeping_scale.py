@@ -13,7 +13,7 @@ import rotator.keeping.ledger
 from rotator import Rotator
 from rotator.keeping.due import Due
 
-REFUSED = {"status": 429, "headers": {"retry-after": "600"}, "body": None}
+REFUSED = {"status": 429, "headers": {"retry-after": "7200"}, "body": None}
 MANY = 300
 
 

@@ -18,7 +18,7 @@ from rotator.core.signals import QuotaObserved, Succeeded
 from rotator.core.state import Window
 from rotator.store.file import Store
 
-REFUSED = {"status": 429, "headers": {"retry-after": "600"}, "body": None}
+REFUSED = {"status": 429, "headers": {"retry-after": "7200"}, "body": None}
 
 
 @pytest.fixture
@@ -273,12 +273,12 @@ def test_a_refusal_is_learned_although_the_last_success_lies_ahead(path, clock, 
         rotator = Rotator.open(path, clock=clock)
     clock.step(-3600)
     rotator.observe("a", MODEL, **REFUSED)
-    assert rotator.explain(MODEL).candidates[0].ready_at.timestamp() == clock.wall + 600
+    assert rotator.explain(MODEL).candidates[0].ready_at.timestamp() == clock.wall + 7200
     edit(path, lambda found: found.update(note="read again before it is written"))
     assert rotator.explain(MODEL).candidates[0].blocked_by == "cooldown"
     rotator.close()
     state = runtime(path, "a")["models"][MODEL]
-    assert state["cooldown_until"] == instant(600 - 3600)
+    assert state["cooldown_until"] == instant(7200 - 3600)
     assert state["last_success_at"] < instant(-3600)
 
 
@@ -291,7 +291,7 @@ def test_a_refusal_is_learned_although_another_process_writes_stamps_that_lie_ah
         assert fast.flush()
         assert one.explain(MODEL).candidates[0].blocked_by == "cooldown"
         assert one.flush()
-    assert runtime(path, "a")["models"][MODEL]["cooldown_until"] == instant(600)
+    assert runtime(path, "a")["models"][MODEL]["cooldown_until"] == instant(7200)
 
 
 def test_after_a_step_back_the_choice_becomes_active_and_a_delay_counts_from_when_it_was_told(path, clock, rotator):
@@ -301,7 +301,7 @@ def test_after_a_step_back_the_choice_becomes_active_and_a_delay_counts_from_whe
     assert rotator.next(MODEL).account == "c"
     assert rotator.pool.active == "c"
     rotator.observe("b", MODEL, status=503)
-    assert rotator.explain(MODEL).candidates[1].ready_at.timestamp() <= clock.wall + 600
+    assert rotator.explain(MODEL).candidates[1].ready_at.timestamp() <= clock.wall + 7200
 
 
 def test_a_difference_of_some_seconds_between_machines_changes_nothing(path, clock, rotator):

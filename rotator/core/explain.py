@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rotator.core.state import Account, Window
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_INSTANT = 0.001
 _BLOCKS = {
     "disabled": "is disabled",
     "banned": "is banned",
@@ -24,6 +25,7 @@ _BLOCKS = {
     "model_not_served": "does not serve this model",
     "held": "is on hold",
     "cooldown": "cools down",
+    "upstream": "is throttled by its provider (upstream)",
     "quota": "has no quota",
     "unavailable": "failed its probe",
 }
@@ -117,9 +119,17 @@ def chosen(account: Account, model: str, now: float) -> str:
 
 def blocked(account: Account, word: str, ready_at: float, now: float) -> str:
     """Why an account cannot serve, and for how long: ``a@example.com cools down for 4 h 12 min``."""
+    if word == "cooldown" and _is_shared(account, ready_at):
+        word = "upstream"
     reason = f" ({account.runtime.blocked_reason})" if account.runtime.blocked_reason else ""
     until = "" if ready_at == NEVER else f" for {duration(ready_at - now)}"
     return f"{account.name} {_BLOCKS[word]}{reason if ready_at == NEVER else ''}{until}"
+
+
+def _is_shared(account: Account, ready_at: float) -> bool:
+    """Whether what ends then is a back-off that all accounts of its provider share."""
+    listed = [account.runtime.cooldowns, *[state.cooldowns for state in account.runtime.models.values()]]
+    return any(c.source == "upstream" and abs(c.until - ready_at) < _INSTANT for each in listed for c in each[:1])
 
 
 def behind(account: Account, model: str, now: float, tier: Tier, best_tier: Tier) -> str:

@@ -45,7 +45,7 @@ def join(one: Runtime, other: Runtime, policy: Policy) -> Runtime:
         released_at=released_at,
         **_hold(one, other, released_at),
         **_counters(one, other),
-        cooldowns=_cooldowns((one, _ended(one)), (other, _ended(other)), quota_left_at),
+        cooldowns=_cooldowns((one, _ended(one)), (other, _ended(other)), quota_left_at, policy),
         quota_left_at=quota_left_at,
         windows=_windows(first.windows, second.windows),
         availability=_latest([s.availability for s in sides], lambda seen: (seen.checked_at, not seen.ok, seen.reason)),
@@ -109,7 +109,10 @@ def _latest(values: list[Any], key: Any) -> Any:
 
 
 def _cooldowns(
-    one: tuple[Runtime | ModelState, float], other: tuple[Runtime | ModelState, float], soft_ended: float
+    one: tuple[Runtime | ModelState, float],
+    other: tuple[Runtime | ModelState, float],
+    soft_ended: float,
+    policy: Policy,
 ) -> tuple[Cooldown, ...]:
     """Of each side (with the instant of its own last end) those that no news of the other ended, and that may decide."""
     ended = max(one[1], other[1])
@@ -118,7 +121,7 @@ def _cooldowns(
         left = without(side.cooldowns, ended) if ended > own else side.cooldowns
         left = without(left, soft_ended, soft_only=True) if soft_ended > side.quota_left_at else left
         for cooldown in left:
-            found = joined(found, cooldown, -1.0, -1.0)
+            found = joined(found, cooldown, -1.0, -1.0, policy)
     return found
 
 
@@ -205,7 +208,7 @@ def _model(one: ModelState, other: ModelState, policy: Policy) -> ModelState:
     )
     return ModelState(
         windows=_windows(*sides),
-        cooldowns=_cooldowns((one, ends[0]), (other, ends[1]), quota_left_at),
+        cooldowns=_cooldowns((one, ends[0]), (other, ends[1]), quota_left_at, policy),
         quota_left_at=quota_left_at,
         released_at=released_at,
         **_hold(one, other, released_at),

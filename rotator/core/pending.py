@@ -45,8 +45,7 @@ class Pending:
                 slots.clear()
             else:
                 numbers = slots.setdefault(slot, [])
-                both = self._both(slots, numbers[-1], self._arrived, signal) if numbers else None
-                if both is not None:
+                while numbers and (both := self._both(slots, numbers[-1], self._arrived, kept)) is not None:
                     kept = both
                     del self._facts[numbers.pop()]
                     if slot[0] is QuotaObserved:

@@ -58,6 +58,16 @@ class Policy(Value):
     """Cooldown in seconds of a model after a first 5xx or overload; doubles. It never blacklists."""
     server_cooldown_max: float = 120.0
     """Longest cooldown in seconds after a 5xx."""
+    throttle_within: float = 30.0
+    """Seconds within which two accounts must be refused alike, without a quota named, to make it the provider's doing."""
+    throttle_hint_max: float = 3600.0
+    """Longest retry delay in seconds of such a refusal: per-minute and per-hour limits are told so, a longer one is of a plan."""
+    throttle_backoff: float = 5.0
+    """Seconds for which all accounts of a provider that throttles a model leave it alone at first; grows by 1.5."""
+    throttle_backoff_max: float = 30.0
+    """Longest such pause in seconds, told or grown: these throttles end at any moment, and one request finds out."""
+    throttle_ramp: float = 1.0
+    """Seconds in which the number of requests let through doubles after a throttle; 0 lets all through at once."""
     poll_interval: float = 300.0
     """Seconds between two polls of a quota endpoint; doubles with each failure. These endpoints throttle those who ask every minute."""
     poll_interval_max: float = 3600.0

@@ -10,13 +10,14 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from rotator.core.scorer import Standing, appraise, remaining
-from rotator.core.state import NEVER
+from rotator.core.state import NEVER, Cooldown
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from rotator.core.policy import Policy
     from rotator.core.pool import Pool
     from rotator.core.scorer import Tier
     from rotator.core.state import Account
@@ -64,7 +65,8 @@ ANYBODY = Wanted()
 class Choice(Value):
     """The place of the chosen account in file order and the word for why; or None and when to look again.
 
-    ``wake_at`` is ``NEVER`` when only a person can help. ``probes`` is whether failed probes were heeded.
+    ``wake_at`` is ``NEVER`` when only a person can help. ``probes`` is whether failed probes were heeded, ``closed`` the
+    providers that were to be sent nothing.
     """
 
     index: int | None
@@ -72,15 +74,45 @@ class Choice(Value):
     wake_at: float = NEVER
     shadow: int | None = None
     probes: bool = True
+    closed: frozenset[str] = frozenset()
+
+
+def shut(account: Account, now: float, policy: Policy) -> Account:
+    """The account of a provider that throttles and has as many requests in flight as it may: it pauses for a moment."""
+    pause = Cooldown(now + policy.guard_wait, 0.0, "upstream")
+    return account.replace(runtime=account.runtime.replace(cooldowns=(pause,)))
+
+
+def stand(
+    account: Account,
+    model: str,
+    now: float,
+    scored_at: float,
+    policy: Policy,
+    in_flight: int,
+    *,
+    probes: bool,
+    closed: frozenset[str],
+) -> Standing:
+    """``appraise``, where ready accounts of ``closed`` providers are guarded too."""
+    standing = appraise(account, model, now, scored_at, policy, in_flight, probes=probes)
+    if standing.blocked_by is not None or account.provider not in closed:
+        return standing
+    return appraise(shut(account, now, policy), model, now, scored_at, policy, in_flight, probes=probes).replace(
+        guarded=True
+    )
 
 
 class Ranking:
-    """The order of a pool's accounts for ``model``, of those that are ``wanted``."""
+    """The order of a pool's accounts for ``model``, of those that are ``wanted``; those of ``closed`` providers wait."""
 
-    def __init__(self, model: str, wanted: Wanted = ANYBODY, *, probes: bool = True) -> None:
+    def __init__(
+        self, model: str, wanted: Wanted = ANYBODY, *, probes: bool = True, closed: frozenset[str] = frozenset()
+    ) -> None:
         self.model = model
         self._wanted = wanted
         self._probes = probes
+        self._closed = closed
         self._pool: Pool | None = None
         self._in_flight: Mapping[str, int] = {}
         self._now = self._valid_until = 0.0
@@ -131,7 +163,7 @@ class Ranking:
         standing = self._standings[index]
         if standing is None or not self._ready[index] or standing.tier != top[0]:
             return None
-        return Choice(index, "sticky_session", probes=self._probes)
+        return Choice(index, "sticky_session", probes=self._probes, closed=self._closed)
 
     def _rebuild(self, pool: Pool) -> None:
         size = len(pool)
@@ -155,7 +187,11 @@ class Ranking:
         account = pool.at(index)
         flying = self._in_flight.get(account.name, 0) if self._in_flight else 0
         when = scored_at(index, len(pool), self._now)
-        return appraise(account, self.model, self._now, when, pool.policy, flying, probes=self._probes)
+        if not self._closed:
+            return appraise(account, self.model, self._now, when, pool.policy, flying, probes=self._probes)
+        return stand(
+            account, self.model, self._now, when, pool.policy, flying, probes=self._probes, closed=self._closed
+        )
 
     def _enter(
         self,
@@ -227,7 +263,7 @@ class Ranking:
             if self._guarded:
                 wake_at = min(wake_at, self._now + pool.policy.guard_wait)
                 self._valid_until = self._now
-            return Choice(None, None, wake_at, None, self._probes)
+            return Choice(None, None, wake_at, None, self._probes, self._closed)
         tier, _, best, _ = top
         ready, usable = self._counts[tier]
         active = pool.index(pool.active) if pool.active is not None and pool.active in pool else None
@@ -238,11 +274,11 @@ class Ranking:
             reason = "only_ready"
         elif ready == 1:
             reason = "priority"
-        return Choice(index, reason, NEVER, shadow, self._probes)
+        return Choice(index, reason, NEVER, shadow, self._probes, self._closed)
 
     def _decide_without_probes(self, pool: Pool) -> Choice:
         if self._without_probes is None:
-            self._without_probes = Ranking(self.model, self._wanted, probes=False)
+            self._without_probes = Ranking(self.model, self._wanted, probes=False, closed=self._closed)
         self._without_probes.follow(pool, self._now, self._in_flight, None)
         return self._without_probes.choose()
 

@@ -5,12 +5,13 @@ Refuses: what ends a refusal (a success, a release: ``transitions``), how cooldo
 
 from __future__ import annotations
 
-from rotator.core.cooldowns import counted, joined, ladder
+from rotator.core.cooldowns import UPSTREAM, counted, excuses, joined, ladder
 from rotator.core.instants import tidy
 from rotator.core.state import UNKNOWN_MODEL, Cooldown, ModelState, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from rotator.core.policy import Policy
@@ -35,15 +36,25 @@ def _ended(runtime: Runtime, state: ModelState | None = None) -> float:
 
 
 def _cooled(
-    runtime: Runtime, model: str | None, cooldown: Cooldown, state: ModelState | None = None, **changes: Any
+    runtime: Runtime,
+    model: str | None,
+    cooldown: Cooldown,
+    policy: Policy,
+    state: ModelState | None = None,
+    **changes: Any,
 ) -> Runtime:
     """The runtime with a cooldown at the scope of ``model``; ``state`` is the model's state if that changed too."""
     if model is None:
-        changes["cooldowns"] = joined(runtime.cooldowns, cooldown, _ended(runtime), runtime.quota_left_at)
+        changes["cooldowns"] = joined(runtime.cooldowns, cooldown, _ended(runtime), runtime.quota_left_at, policy)
         return runtime.replace(**changes)
     state = state or runtime.models.get(model, UNKNOWN_MODEL)
-    cooldowns = joined(state.cooldowns, cooldown, _ended(runtime, state), state.quota_left_at)
+    cooldowns = joined(state.cooldowns, cooldown, _ended(runtime, state), state.quota_left_at, policy)
     return with_model(runtime, model, state.replace(cooldowns=cooldowns), **changes)
+
+
+def _excused(states: Iterable[ModelState], cooldown: Cooldown, policy: Policy) -> bool:
+    """Whether a shared back-off that was heard of before already stands for it."""
+    return any(excuses(shared, cooldown, policy) for state in states for shared in state.cooldowns)
 
 
 def rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtime:
@@ -62,14 +73,16 @@ def rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtime
         if count >= policy.quarantine_after:
             delay = policy.quarantine
     cooldown = Cooldown(tidy(at + max(delay, policy.retry_delay_min)), at, source)
+    if _excused(runtime.models.values() if news.account_wide else (state,), cooldown, policy):
+        return with_model(runtime, news.model, state.replace(**changes))
     state = state.replace(consecutive_429=count, **changes)
     if not news.account_wide:
-        return _cooled(runtime, news.model, cooldown, state)
-    return _cooled(with_model(runtime, news.model, state), None, cooldown)
+        return _cooled(runtime, news.model, cooldown, policy, state)
+    return _cooled(with_model(runtime, news.model, state), None, cooldown, policy)
 
 
 def server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runtime:
-    """A 5xx: a short pause of the model."""
+    """A 5xx: a short pause of the model. An overload counts as a 429 of it for when that was last heard."""
     at = tidy(news.at)
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     count = counted(runtime.consecutive_failures, at, _ended(runtime), state.cooldowns)
@@ -77,8 +90,12 @@ def server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runti
     if delay is None:
         delay, source = ladder(policy.server_cooldown, 2, count, policy.server_cooldown_max), "default"
     cooldown = Cooldown(tidy(at + max(delay, policy.retry_delay_min)), at, source)
+    if _excused((state,), cooldown, policy):
+        count = runtime.consecutive_failures
+    if news.overloaded:
+        state = state.replace(last_429_at=max(at, state.last_429_at))
     failed_at = max(at, runtime.last_failure_at)
-    return _cooled(runtime, news.model, cooldown, consecutive_failures=count, last_failure_at=failed_at)
+    return _cooled(runtime, news.model, cooldown, policy, state, consecutive_failures=count, last_failure_at=failed_at)
 
 
 def auth_refused(runtime: Runtime, news: AuthRefused, policy: Policy) -> Runtime:
@@ -91,7 +108,7 @@ def auth_refused(runtime: Runtime, news: AuthRefused, policy: Policy) -> Runtime
     changes: dict[str, Any] = {"consecutive_401": count, "last_failure_at": max(at, runtime.last_failure_at)}
     if news.final or count >= policy.auth_failed_after:
         changes |= {"auth_failed": True, **_because(runtime, news.reason, at)}
-    return _cooled(runtime, None, Cooldown(tidy(at + delay), at, "default"), **changes)
+    return _cooled(runtime, None, Cooldown(tidy(at + delay), at, "default"), policy, **changes)
 
 
 def refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
@@ -101,8 +118,10 @@ def refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
         state = runtime.models.get(news.model, UNKNOWN_MODEL)
         count = counted(state.consecutive_429, at, _ended(runtime, state), state.cooldowns)
         delay = ladder(policy.refused_cooldown, _REFUSED_GROWTH, count, policy.quarantine)
-        state = state.replace(consecutive_429=count, last_429_at=max(at, state.last_429_at))
-        return _cooled(runtime, news.model, Cooldown(tidy(at + delay), at, "default"), state)
+        failed_at = max(at, runtime.last_failure_at)
+        state = state.replace(consecutive_429=count)
+        cooldown = Cooldown(tidy(at + delay), at, "default")
+        return _cooled(runtime, news.model, cooldown, policy, state, last_failure_at=failed_at)
     if at < _ended(runtime):
         return runtime
     count = counted(runtime.consecutive_403, at, 0.0, runtime.cooldowns)
@@ -110,7 +129,7 @@ def refused(runtime: Runtime, news: Refused, policy: Policy) -> Runtime:
     changes: dict[str, Any] = {"consecutive_403": count, "last_failure_at": max(at, runtime.last_failure_at)}
     if count >= _REFUSED_IN_A_ROW:
         changes |= {"restricted": True, **_because(runtime, news.reason, at)}
-    return _cooled(runtime, None, Cooldown(tidy(at + delay), at, "default"), **changes)
+    return _cooled(runtime, None, Cooldown(tidy(at + delay), at, "default"), policy, **changes)
 
 
 def _because(runtime: Runtime, reason: str, at: float) -> dict[str, Any]:
@@ -125,8 +144,26 @@ def blocked(runtime: Runtime, news: Blocked, _policy: Policy) -> Runtime:
     return runtime.replace(**{news.state: True}, **_because(runtime, news.reason, at))
 
 
-def throttled(runtime: Runtime, news: Throttled, _policy: Policy) -> Runtime:
-    """The shared back-off stands for what the account was refused."""
-    if news.until <= news.at:
+def throttled(runtime: Runtime, news: Throttled, policy: Policy) -> Runtime:
+    """The shared back-off stands for what the account was refused just before, and that counts no more.
+
+    It is the model's; of account-wide cooldowns it takes away those that refusals of requests set.
+    """
+    at, state = tidy(news.at), runtime.models.get(news.model, UNKNOWN_MODEL)
+    shared = Cooldown(max(tidy(news.until), at), at, UPSTREAM)
+    charged = [c for c in state.cooldowns if excuses(shared, c, policy)]
+    wide = [
+        c
+        for c in runtime.cooldowns
+        if excuses(shared, c, policy) and (c.source != "default" or c.at == state.last_429_at)
+    ]
+    if wide:
+        runtime = runtime.replace(cooldowns=tuple([c for c in runtime.cooldowns if c not in wide]))
+    if at < _ended(runtime, state):
         return runtime
-    return _cooled(runtime, news.model, Cooldown(tidy(news.until), tidy(news.at), "upstream"))
+    instants = [c.at for c in (*charged, *wide)]
+    if runtime.last_failure_at in instants:
+        runtime = runtime.replace(consecutive_failures=max(runtime.consecutive_failures - 1, 0))
+    if any(instant != runtime.last_failure_at for instant in instants):
+        state = state.replace(consecutive_429=max(state.consecutive_429 - 1, 0))
+    return _cooled(runtime, news.model, shared, policy, state)

@@ -163,7 +163,7 @@ def _observed_at(account: Account, state: ModelState, windows: tuple[Window, ...
         if window.updated_at > newest and window.remaining_fraction is not None:
             newest = window.updated_at
     for cooldowns in (runtime.cooldowns, state.cooldowns):
-        if cooldowns and cooldowns[0].at > newest:
+        if cooldowns and cooldowns[0].at > newest and cooldowns[0].source != "upstream":
             newest = cooldowns[0].at
     return newest
 

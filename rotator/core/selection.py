@@ -10,8 +10,8 @@ from datetime import timedelta
 from itertools import islice
 
 from rotator.core.instants import aware
-from rotator.core.ranking import ANYBODY, Choice, Ranking, Wanted, scored_at
-from rotator.core.scorer import Score, Tier, appraise, confidence, score_of
+from rotator.core.ranking import ANYBODY, Choice, Ranking, Wanted, scored_at, shut, stand
+from rotator.core.scorer import Score, Tier, confidence, score_of
 from rotator.core.state import NEVER
 from rotator.core.value import Value
 
@@ -126,15 +126,15 @@ class Outcome:
         return self.outcome
 
     def _standing(self, account: Account) -> Standing:
-        return appraise(
-            account,
-            self.model,
-            self.decided,
-            scored_at(self.pool.index(account.name), len(self.pool), self.decided),
-            self.pool.policy,
-            self._in_flight.get(account.name, 0),
-            probes=self._choice.probes,
-        )
+        when = scored_at(self.pool.index(account.name), len(self.pool), self.decided)
+        policy, flying = self.pool.policy, self._in_flight.get(account.name, 0)
+        probes, closed = self._choice.probes, self._choice.closed
+        return stand(account, self.model, self.decided, when, policy, flying, probes=probes, closed=closed)
+
+    def _shown(self, account: Account, standing: Standing) -> Account:
+        """The account as people see it: one that waits for its turn at its provider shows that."""
+        waits = standing.guarded and account.provider in self._choice.closed
+        return shut(account, self.decided, self.pool.policy) if waits else account
 
     def _candidate(self, account: Account, best: Account | None, best_tier: Tier | None) -> Candidate:
         from rotator.core.explain import summary
@@ -157,7 +157,7 @@ class Outcome:
             score_of(standing),
             reason,
             confidence(account, self.model, self.decided, self.pool.policy),
-            summary(account, self.model, self.decided),
+            summary(self._shown(account, standing), self.model, self.decided),
         )
 
     def _others(self, most: int) -> list[str]:
@@ -171,7 +171,8 @@ class Outcome:
             if account.name != self.account and self._wanted.has(account):
                 standing = self._standing(account)
                 if standing.blocked_by is not None:
-                    told.append(blocked(account, standing.blocked_by, standing.ready_at, self.decided))
+                    shown = self._shown(account, standing)
+                    told.append(blocked(shown, standing.blocked_by, standing.ready_at, self.decided))
         return told
 
 

@@ -8,6 +8,8 @@ Refuses: a clock, JSON, scores, how windows and cooldowns join (``windows``, ``c
   ignored, and of the others every one that could still decide is kept. Exempt is what is said of one account within
   one millisecond when it is a success or a person who says it: one ends what the other begins, and the later stands. Exempt too is what
   an account hears of its quota group's successes: a cooldown of before one, heard after it, stands until its deadline.
+- A shared back-off learned at t stands for the brief cooldowns learned in the ``throttle_within`` seconds until t, whichever
+  is heard first. Exempt is an account-wide one that is heard after both the back-off and a later release of its model.
 - Partial news never erases: a reading updates the windows that it names, and of those the parts that it knows.
 - A fact about an account that is gone is dropped.
 """

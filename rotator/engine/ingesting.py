@@ -5,7 +5,7 @@ Refuses: taking them in, and bringing numbers within their ranges (``core.signal
 
 from __future__ import annotations
 
-from rotator.core.signals import HARD_STATES, Blocked, Held, Probed, QuotaObserved, Refused, Released, Signal
+from rotator.core.signals import HARD_STATES, Blocked, Held, Probed, QuotaObserved, Refused, Released, Signal, Throttled
 from rotator.core.state import Availability, Window
 from rotator.errors import BadArgument
 
@@ -108,6 +108,8 @@ def _table(value: Signal | Window | Availability) -> list[tuple[str, tuple[type,
     for field in value.__match_args__:
         if field in _FIELDS:
             kinds, words = _FIELDS[field]
+            if field == "until" and isinstance(value, Throttled):
+                kinds, words = _INSTANT
             if field == "model" and isinstance(value, _MODEL_OR_NONE):
                 kinds, words = _TEXT_OR_NONE
             found.append((field, kinds, words, words in (_INSTANT[1], _INSTANT_OR_NONE[1])))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Any, Self
 
@@ -31,19 +31,35 @@ class Lease:
         self._observe = observe
 
     def observe(
-        self, *, status: int, headers: Mapping[str, str] | None = None, body: Any = None, tokens: int | None = None
+        self,
+        *,
+        status: int,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        tokens: int | None = None,
+        refused_before: Iterable[str] = (),
     ) -> tuple[Signal, ...]:
-        """Learn from the response and end the lease; what was learned, nothing when the account has left the file."""
+        """Learn from the response and end the lease; what was learned, nothing when the account has left the file.
+
+        As ``Rotator.observe``: ``refused_before`` names accounts that refused the same request before.
+        """
         try:
-            return self.learn(status=status, headers=headers, body=body, tokens=tokens)
+            return self.learn(status=status, headers=headers, body=body, tokens=tokens, refused_before=refused_before)
         finally:
             self.release()
 
     def learn(
-        self, *, status: int, headers: Mapping[str, str] | None = None, body: Any = None, tokens: int | None = None
+        self,
+        *,
+        status: int,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        tokens: int | None = None,
+        refused_before: Iterable[str] = (),
     ) -> tuple[Signal, ...]:
         """``observe`` of a response that is still on its way: the lease goes on."""
-        return self._observe(self.account, self.model, status=status, headers=headers, body=body, tokens=tokens)
+        said = {"status": status, "headers": headers, "body": body, "tokens": tokens}
+        return self._observe(self.account, self.model, **said, refused_before=refused_before)
 
     def release(self) -> None:
         """End the lease without news; ending it twice, also from two threads, is nothing."""

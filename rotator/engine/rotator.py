@@ -10,7 +10,7 @@ import os
 
 from rotator.core.selection import Parked, Selected, Unavailable
 from rotator.core.signals import Held, Released
-from rotator.engine.learning import facts_of_choice, facts_of_response
+from rotator.engine.learning import facts_of_choice, facts_of_response, shown_by
 from rotator.engine.leases import Lease
 from rotator.engine.running import Running
 from rotator.errors import BadArgument, UnknownAccount
@@ -109,12 +109,12 @@ class Rotator(Running):
             outcome = self.next(model, session=session, tags=tags, size=size, among=among)
             if not isinstance(outcome, Selected):
                 return outcome
-            self._choosing.count(self._keeper.pool, outcome.account, 1)
-            return Lease(outcome, self._landed, self._observe_lease)
+            self._choosing.count(self._keeper.pool, outcome, 1)
+            return Lease(outcome, lambda _name: self._landed(outcome), self._observe_lease)
 
-    def _landed(self, name: str) -> None:
+    def _landed(self, lease: Selected) -> None:
         with self._lock:
-            self._choosing.count(self._keeper.pool, name, -1)
+            self._choosing.count(self._keeper.pool, lease, -1)
             self._watching.tell()
 
     def observe(
@@ -126,19 +126,31 @@ class Rotator(Running):
         headers: Mapping[str, str] | None = None,
         body: Any = None,
         tokens: int | None = None,
+        refused_before: Iterable[str] = (),
     ) -> tuple[Signal, ...]:
         """Learn from a response to a request that ``account`` made of ``model``; what was learned.
 
         ``headers`` in any case; ``body`` bytes, text, decoded JSON or None; ``tokens`` what the request used, else the
-        body's usage. A response that cannot be understood teaches by its status alone. Raises UnknownAccount.
+        body's usage. A response that cannot be understood teaches by its status alone. ``refused_before`` names accounts
+        that refused the same request before. A ``Throttled`` among what was learned says that another account of the
+        provider would not serve it either: the provider throttles, or the request is to blame. Raises UnknownAccount.
         """
         with self._lock:
             at = self._live()
-            facts = facts_of_response(
-                self._account(account), model, at, status=status, headers=headers, body=body, tokens=tokens
-            )
-            self._add(facts, at)
-            return facts
+            pool, known = self._keeper.pool, self._account(account)
+            facts = facts_of_response(pool, known, model, at, status=status, headers=headers, body=body, tokens=tokens)
+            return self._learn(facts, at, tuple(refused_before))
+
+    def _learn(self, facts: Iterable[Signal], at: float, refused_before: tuple[str, ...] = ()) -> tuple[Signal, ...]:
+        """Take facts in one by one, each with what it shows of the provider or the request; all that was learned."""
+        learned: list[Signal] = []
+        for fact in facts:
+            self._add((fact,), at)
+            shown = shown_by(self._keeper.pool, fact, refused_before)
+            if shown:
+                self._add(shown, at)
+            learned += (fact, *shown)
+        return tuple(learned)
 
     def _observe_lease(self, account: str, model: str, **response: Any) -> tuple[Signal, ...]:
         """``observe`` for a lease, whose account may have left the file meanwhile."""
@@ -157,7 +169,7 @@ class Rotator(Running):
 
         listed = checked(signals)
         with self._lock:
-            self._add(listed, self._live())
+            self._learn(listed, self._live())
 
     def hold(self, name: str, *, until: datetime | None = None, model: str | None = None) -> None:
         """Set an account (or one model of it) aside, without end or until an aware instant.

@@ -86,7 +86,7 @@ def _cooldown_back(cooldown: Cooldown, latest: float) -> Cooldown:
     ahead = cooldown.at - latest
     if ahead <= 0:
         return cooldown
-    until = cooldown.until - ahead if cooldown.source in ("retry-after", "default") else cooldown.until
+    until = cooldown.until - ahead if cooldown.source in ("retry-after", "default", "upstream") else cooldown.until
     return cooldown.replace(at=latest, until=tidy(until))
 
 

@@ -21,6 +21,7 @@ from rotator.core.signals import (
     SessionPlaced,
     Signal,
     Succeeded,
+    Throttled,
 )
 from rotator.core.state import Account, Availability, Window
 from rotator.core.transitions import replay
@@ -71,11 +72,18 @@ probes = st.builds(
 holds = st.builds(Held, names, scopes, instants, st.none() | instants)
 releases = st.builds(Released, names, scopes, instants)
 blocks = st.builds(Blocked, names, st.sampled_from(["banned", "restricted"]), instants, st.just("said so"))
-failures = st.builds(ServerFailed, names, models, instants, delays)
+failures = st.builds(ServerFailed, names, models, instants, delays, st.booleans())
+throttles = st.builds(
+    lambda name, model, at, secs: Throttled(name, model, at, at + secs),
+    names,
+    models,
+    instants,
+    st.sampled_from([0.0, 5.0, 30.0]),
+)
 rotations = st.builds(Rotated, names, st.none() | names, instants, st.just("best_score"))
 placements = st.builds(SessionPlaced, names, st.sampled_from(["s-1", "s-2", "s-3"]), instants)
 
-explicit = st.one_of(quota, successes, limits, probes, holds, releases, blocks, failures)
+explicit = st.one_of(quota, successes, limits, probes, holds, releases, blocks, failures, throttles)
 """Facts that say for themselves how long they last."""
 climbing = st.one_of(
     st.builds(RateLimited, names, models, instants, st.none(), st.just("retry-after"), st.booleans()),

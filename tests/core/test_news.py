@@ -22,8 +22,8 @@ def _news(reading, **options):
     return signals_of(reading, account="a", model=M, at=T0, **options)
 
 
-def _limited(delay=None, source="retry-after", *, wide=False):
-    return RateLimited("a", M, T0, delay, source, wide)
+def _limited(delay=None, source="retry-after", *, wide=False, spent=False):
+    return RateLimited("a", M, T0, delay, source, wide, exhausted=spent)
 
 
 VERDICTS = {
@@ -38,13 +38,17 @@ VERDICTS = {
     "a 429 without a delay": (Reading("rate_limited", "model"), _limited()),
     "a spent window": (
         Reading("quota_exhausted", "account", 9.0, retry_source="reset"),
-        _limited(9.0, "reset", wide=True),
+        _limited(9.0, "reset", wide=True, spent=True),
     ),
-    "a spent model": (Reading("quota_exhausted", "model", 9.0, retry_source="reset"), _limited(9.0, "reset")),
+    "a spent model": (
+        Reading("quota_exhausted", "model", 9.0, retry_source="reset"),
+        _limited(9.0, "reset", spent=True),
+    ),
+    "a spent model without a reset": (Reading("quota_exhausted", "model"), _limited(spent=True)),
     "a throttled endpoint": (Reading("rate_limited", None, 2895.0, retry_source="retry-after"), _limited(2895.0)),
-    "an upstream 429": (Reading("rate_limited", "upstream", 7.0), ServerFailed("a", M, T0, 7.0)),
-    "an overload": (Reading("overloaded", "upstream"), ServerFailed("a", M, T0)),
-    "an overload of the model": (Reading("overloaded", "model", 2.0), ServerFailed("a", M, T0, 2.0)),
+    "an upstream 429": (Reading("rate_limited", "upstream", 7.0), ServerFailed("a", M, T0, 7.0, overloaded=True)),
+    "an overload": (Reading("overloaded", "upstream"), ServerFailed("a", M, T0, overloaded=True)),
+    "an overload of the model": (Reading("overloaded", "model", 2.0), ServerFailed("a", M, T0, 2.0, overloaded=True)),
     "a 5xx": (Reading("server_error", "upstream", 3.0), ServerFailed("a", M, T0, 3.0)),
     "a 5xx about nobody": (Reading("server_error"), None),
     "a client mistake": (Reading("bad_request"), None),

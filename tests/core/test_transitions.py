@@ -35,6 +35,7 @@ from rotator.core.signals import (
     ServerFailed,
     SessionPlaced,
     Succeeded,
+    Throttled,
 )
 from rotator.core.state import NEVER, Availability, Cooldown, Runtime, Window
 from rotator.core.transitions import apply, replay, significant
@@ -91,6 +92,22 @@ def _without_contradictions(facts):
     return all(seen[s.account, tidy(s.at)] == 1 for s in facts if isinstance(s, Succeeded | Held | Released))
 
 
+def _ready_after(facts, pool, told_so):
+    """Readiness; of a pool with shared back-offs and account-wide refusals, from the last of the facts on.
+
+    Which account-wide cooldown of the past stands there is then a matter of order. A release of one model is exempt: after
+    it, what the back-off of that model would have excused of the whole account is charged.
+    """
+    known = [c for a in pool for s in a.runtime.models.values() for c in s.cooldowns if c.source == "upstream"]
+    wide = any(isinstance(s, RateLimited) and s.account_wide for s in facts) or any(a.runtime.cooldowns for a in pool)
+    ready = readiness(replay(pool, told_so))
+    if not wide or not (known or any(isinstance(s, Throttled) for s in facts)):
+        return ready
+    assume(not any(isinstance(s, Released) and s.model is not None for s in facts))
+    now = max(s.at for s in facts)
+    return {key: max(at, now) for key, at in ready.items()}
+
+
 @settings(max_examples=500)
 @given(pools(), st.lists(explicit, min_size=2, max_size=7).flatmap(lambda f: st.tuples(st.just(f), st.permutations(f))))
 def test_any_order_of_facts_with_explicit_delays_gives_the_same_readiness(pool, orders):
@@ -101,7 +118,7 @@ def test_any_order_of_facts_with_explicit_delays_gives_the_same_readiness(pool, 
     """
     facts, shuffled = orders
     assume(_without_contradictions(facts))
-    assert readiness(replay(pool, facts)) == readiness(replay(pool, shuffled))
+    assert _ready_after(facts, pool, facts) == _ready_after(facts, pool, shuffled)
 
 
 @settings(max_examples=150)
@@ -111,7 +128,7 @@ def test_facts_that_two_processes_learned_meet_in_either_order(pool, facts, data
     assume(_without_contradictions(facts))
     cut = data.draw(st.integers(0, len(facts)))
     mine, theirs = facts[:cut], facts[cut:]
-    assert readiness(replay(pool, mine + theirs)) == readiness(replay(pool, theirs + mine))
+    assert _ready_after(facts, pool, mine + theirs) == _ready_after(facts, pool, theirs + mine)
 
 
 @given(pools(), instants, st.sampled_from([None, *MODELS]))
@@ -282,6 +299,67 @@ BAD_DAY = (
     Held("a", None, T0, None),
     Held("a", M, T0, None),
 )
+
+
+def test_a_shared_back_off_stands_for_what_was_refused_just_before_it_whichever_is_heard_first():
+    refused = [RateLimited("a", M, T0 - 29, 900.0), RateLimited("a", M, T0, 60.0, account_wide=True)]
+    refused += [RateLimited("a", M, T0 - 4), ServerFailed("a", M, T0 - 9, 700.0, overloaded=True)]
+    shared = Throttled("a", M, T0, T0 + 5)
+    for facts in ([*refused, shared], [shared, *refused], [*refused[:2], shared, *refused[2:]]):
+        pool = told(pool_of("a"), *facts)
+        assert (_ready_in(pool), _ready_in(pool, "m-2")) == (5, -T0)
+        assert (_state(pool).consecutive_429, _runtime(pool).consecutive_failures) == (0, 0)
+        assert _state(pool).cooldowns == (Cooldown(T0 + 5, T0, "upstream"),)
+
+
+@pytest.mark.parametrize(
+    ("own", "ready"),
+    [
+        (RateLimited("a", M, T0 - 31, 60.0), 29),
+        (RateLimited("a", M, T0 - 1, 3601.0), 3600),
+        (RateLimited("a", M, T0 - 1, 60.0, "reset"), 59),
+        (RateLimited("a", M, T0 + 1, 60.0), 61),
+        (AuthRefused("a", T0 - 1, "expired"), 44),
+        (RateLimited("a", M, T0 - 1, 60.0, "reset", account_wide=True), 59),
+        (Held("a", M, T0 - 1, T0 + 70), 70),
+    ],
+)
+def test_a_shared_back_off_stands_for_nothing_that_is_the_accounts_own(own, ready):
+    for facts in ([own, Throttled("a", M, T0, T0 + 5)], [Throttled("a", M, T0, T0 + 5), own]):
+        assert _ready_in(told(pool_of("a"), *facts)) == ready
+
+
+def test_refusals_that_are_excused_count_no_more_and_those_before_them_still_do():
+    pool, at = pool_of("a"), T0 - 500
+    for _ in range(3):
+        pool = told(pool, RateLimited("a", M, at, 40.0))
+        at += 100
+    throttled = told(pool, RateLimited("a", M, T0, 40.0), Throttled("a", M, T0, T0))
+    assert (_state(pool).consecutive_429, _state(throttled).consecutive_429) == (3, 3)
+    assert _ready_in(throttled) == 0
+
+
+def test_a_success_ends_a_shared_back_off_and_what_it_stood_for_stays_over():
+    refused, shared, served = (
+        RateLimited("a", M, T0 - 2, 900.0),
+        Throttled("a", M, T0, T0 + 5),
+        Succeeded("a", M, T0 + 1),
+    )
+    for facts in ((refused, shared, served), (shared, served, refused), (served, refused, shared)):
+        assert _ready_in(told(pool_of("a"), *facts)) == -T0
+
+
+def test_a_long_throttle_leaves_a_short_memory():
+    pool = pool_of("a")
+    for number in range(500):
+        pool = told(
+            pool, RateLimited("a", M, T0 + 32 * number), Throttled("a", M, T0 + 32 * number, T0 + 32 * number + 30)
+        )
+    assert len(_state(pool).cooldowns) == 8
+    assert _state(pool).consecutive_429 == 0
+    burst = told(pool_of("a"), *[RateLimited("a", M, T0 + n, 3000.0) for n in range(100)])
+    assert len(_state(burst).cooldowns) == 8
+    assert _ready_in(burst) == 3099
 
 
 def test_a_release_clears_hard_states_holds_cooldowns_spent_windows_and_failed_probes():

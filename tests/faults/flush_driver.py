@@ -31,7 +31,7 @@ NOWHERE = -1
 def flush(folder: Path, call: str, shift: int) -> None:
     vain = ctypes.CDLL(None).syscall
     rotator = Rotator.open(folder / "accounts.json", clock=MachineClock())
-    rotator.observe("b", "m", status=429, headers={"retry-after": "600"}, body=None)
+    rotator.observe("b", "m", status=429, headers={"retry-after": "7200"}, body=None)
     for _ in range(shift):
         vain(NUMBERS[call], NOWHERE, 0, 0, 0, 0)
     os.getppid()

@@ -162,7 +162,7 @@ def check(folder: Path, case: object) -> bool:
     finished = any(knows_b(beside.read_bytes()) for beside in folder.glob(".accounts.json.*.*.*"))
     told.unlink(missing_ok=True)
     with Rotator.open(path, clock=MachineClock()) as rotator:
-        rotator.observe("c", "m", status=429, headers={"retry-after": "600"}, body=None)
+        rotator.observe("c", "m", status=429, headers={"retry-after": "7200"}, body=None)
         assert rotator.flush(), case
     after = json.loads(path.read_bytes())
     assert after["accounts"][0]["runtime"] == KNOWN, case

@@ -78,9 +78,11 @@ def _verdict(reading: Reading, account: str, model: str, at: float, tokens: int 
     if kind == "bad_request" or (scope is None and kind not in _REFUSALS):
         return None
     if kind in ("overloaded", "server_error") or scope == "upstream":
-        return ServerFailed(account, model, at, delay)
+        return ServerFailed(account, model, at, delay, kind == "overloaded" or kind in _REFUSALS)
     wide = scope == "account"
-    limited = RateLimited(account, model, at, delay, reading.retry_source or "retry-after", wide)
+    limited = RateLimited(
+        account, model, at, delay, reading.retry_source or "retry-after", wide, kind == "quota_exhausted"
+    )
     if kind in _REFUSALS:
         return limited
     if kind == "auth_failed":
