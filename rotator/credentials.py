@@ -9,6 +9,7 @@ import json
 import os
 
 from rotator.core.codec.account import CREDENTIALS
+from rotator.core.codec.tokens import access_of, mark, overlaid
 from rotator.core.instants import parse
 from rotator.errors import SecretMissing
 
@@ -17,28 +18,41 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from rotator.core.codec.tokens import Access, Tokens
+
 SECRETS = (*CREDENTIALS, "client_secret")
 """Keys of an account whose value is a secret or says where one is."""
+_ENDS = ("expires_at", "expiresAt", "expiry_date", "expires", "expired")
+"""What the tools of this field call the end of an access token that they keep: Anthropic's SDK, Claude Code, Gemini CLI,
+opencode, CLIProxyAPI."""
 _PLAIN = ("project_id", "base_url", "account_id", "token_url", "client_id")
 
 
 class Credentials:
     """The secrets of an account as text, None for those that it has not, and what goes with them as it was written.
 
-    ``expires_at`` is the end of ``access_token`` in epoch seconds. ``probe`` is the command that a person gave, or None.
+    ``expires_at`` is the end of ``access_token`` in epoch seconds and ``received_at`` when a refresh gave it, both None
+    where not known. ``probe`` is the command that a person gave, or None.
     ``referred`` are the keys whose value is a reference: what is there is kept by somebody else, and is never replaced.
     """
 
-    __slots__ = (*SECRETS, *_PLAIN, "account", "expires_at", "probe", "provider", "referred")
+    __slots__ = (
+        *(*SECRETS, *_PLAIN, "account", "expires_at", "probe", "provider"),
+        *("_refresh", "received_at", "referred"),
+    )
 
-    def __init__(self, account: str, found: Mapping[str, Any], referred: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, account: str, found: Mapping[str, Any], referred: frozenset[str], access: Access, refresh: Any
+    ) -> None:
         self.account = account
         self.provider: str = found.get("provider", "generic")
         self.api_key: str | None = found.get("api_key")
-        self.access_token: str | None = found.get("access_token")
+        self.access_token: str | None = found.get("access_token") if access.token is None else access.token
         self.refresh_token: str | None = found.get("refresh_token")
         self.client_secret: str | None = found.get("client_secret")
-        self.expires_at: float | None = parse(found["expires_at"]) if "expires_at" in found else None
+        self.expires_at = access.expires_at
+        self.received_at = access.received_at
+        self._refresh = refresh
         self.base_url: str | None = _text(found, "base_url")
         self.project_id: str | None = _text(found, "project_id")
         self.account_id: str | None = _text(found, "account_id")
@@ -46,6 +60,11 @@ class Credentials:
         self.client_id: str | None = _text(found, "client_id")
         self.probe: tuple[str, ...] | None = tuple(found["probe"]) if found.get("probe") else None
         self.referred = referred
+
+    @property
+    def refresh_mark(self) -> str:
+        """The short hash of the refresh token, or of where it is when that is a reference; empty when there is none."""
+        return "" if self._refresh is None else mark({"refresh_token": self._refresh})
 
     def __repr__(self) -> str:
         there = ", ".join(f"{key}=***" for key in SECRETS if getattr(self, key) is not None)
@@ -61,16 +80,42 @@ def _text(found: Mapping[str, Any], key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def resolve(account: str, document: Mapping[str, Any]) -> Credentials:
-    """The credentials of an account's object in the document.
+def resolve(account: str, document: Mapping[str, Any], renewed: Tokens | None = None) -> Credentials:
+    """The credentials of an account's object in the document, with ``renewed`` tokens that this does not hold yet.
 
-    Raises SecretMissing, which names the account and the reference, when a reference leads nowhere; never a value.
+    Where the access token is in another tool's file, so is its end, if that says so beside it. Raises SecretMissing, which
+    names the account and the reference, when a reference leads nowhere; never a value.
     """
     found = dict(document)
+    access, over = access_of(found), None if renewed is None else overlaid(found, renewed)
+    if over is not None:
+        access = over[1]
+        if over[0] is not None:
+            found["refresh_token"] = over[0]
+    refresh = found.get("refresh_token")
     referred = [key for key in SECRETS if key in found and not isinstance(found[key], str)]
+    if "access_token" in referred:
+        found_end = _end_beside(found["access_token"])
+        access.expires_at = access.expires_at if found_end is None else found_end
     for key in referred:
         found[key] = _value(account, key, found[key])
-    return Credentials(account, found, frozenset(referred))
+    return Credentials(account, found, frozenset(referred), access, refresh)
+
+
+def _end_beside(secret: Mapping[str, Any]) -> float | None:
+    """When the access token ends that is in another tool's file, by what that file says beside it; None where it does not."""
+    pointer = secret.get("pointer", "")
+    if "file" not in secret or not pointer:
+        return None
+    try:
+        with open(os.path.expanduser(secret["file"]), encoding="utf-8") as file:
+            beside = _within(json.loads(file.read()), pointer.rpartition("/")[0])
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(beside, dict):
+        return None
+    ends = [parse(beside[key]) for key in _ENDS if key in beside]
+    return next((end for end in ends if end is not None), None)
 
 
 def _value(account: str, key: str, secret: Any) -> str:
@@ -131,6 +176,12 @@ def _in_file(path: str, pointer: str) -> tuple[str | None, str]:
 
 def _pointed(value: Any, pointer: str) -> str | None:
     """The text that an RFC 6901 pointer names, None where there is none."""
+    found = _within(value, pointer)
+    return found if isinstance(found, str) else None
+
+
+def _within(value: Any, pointer: str) -> Any:
+    """The value that an RFC 6901 pointer names, None where there is none."""
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict):
@@ -139,4 +190,4 @@ def _pointed(value: Any, pointer: str) -> str | None:
             value = value[int(name)]
         else:
             return None
-    return value if isinstance(value, str) else None
+    return value

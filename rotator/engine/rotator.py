@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rotator.core.signals import Signal
     from rotator.core.state import Account
     from rotator.credentials import Credentials
+    from rotator.engine.renewing import Renewing
     from rotator.engine.waiting import Waiting
 
 
@@ -270,7 +271,18 @@ class Rotator(Running):
             found = self._entries.get(name)
             if found is None:
                 found = self._entries[name] = document.account(self._keeper.pool.index(name))
-        return resolve(name, found)
+            tokens = self._keeper.tokens(name)
+        return resolve(name, found, tokens)
+
+    def renewing(self, name: str, timeout_secs: float) -> Renewing:
+        """A refresh of the account's tokens, which nobody else does meanwhile; a context manager.
+
+        Entering it raises AccountsBusy when somebody did it for longer than ``timeout_secs``.
+        """
+        from rotator.engine.renewing import Renewing  # only who sends requests needs it
+
+        self._refuse_closed()
+        return Renewing(self, self._keeper, name, timeout_secs)
 
 
 def _wanted(tags: Iterable[str] | None) -> tuple[str, ...]:

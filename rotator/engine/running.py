@@ -18,7 +18,7 @@ from rotator.engine.choosing import Choosing
 from rotator.engine.learning import shared
 from rotator.engine.watching import Watching
 from rotator.errors import BadArgument
-from rotator.keeping import Keeper
+from rotator.keeping import RenewingKeeper
 from rotator.store.file import Store
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ class Running:
     def __init__(self, source: Store | bytes, policy: Policy | None, clock: Clock | None) -> None:
         self._lock = _thread.RLock()
         self._clock: Clock = clock or MachineClock()
-        self._keeper = Keeper(source, policy, self._lock, self._now(), self._clock.monotonic, _warn)
+        self._keeper = RenewingKeeper(source, policy, self._lock, self._now(), self._clock.monotonic, _warn)
         self._generation = self._keeper.generation
         self._choosing = Choosing()
         self._threaded = clock is None and isinstance(source, Store)
@@ -58,6 +58,10 @@ class Running:
         self._entries_of: Document | None = None
         self._closed = False
         _engines.add(self)
+
+    def now(self) -> float:
+        """Epoch seconds by the engine's clock."""
+        return self._now()
 
     def due_at(self) -> datetime | None:
         """When ``tick`` has something to do; None when it has not."""

@@ -6,5 +6,6 @@ Refuses: choosing accounts, threads, HTTP.
 from __future__ import annotations
 
 from rotator.keeping.keeper import FileState, Keeper
+from rotator.keeping.renewing import RenewingKeeper
 
-__all__ = ["FileState", "Keeper"]
+__all__ = ["FileState", "Keeper", "RenewingKeeper"]

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from threading import RLock
 
     from rotator.core.codec.decode import Document
+    from rotator.core.codec.tokens import Tokens
     from rotator.core.policy import Policy
     from rotator.core.pool import Pool
     from rotator.core.signals import Signal
     from rotator.store.reading import Snapshot, Stamp
+    from rotator.store.room import Room
 
 _LOOK_AGAIN_SECS = 1.0
 """How long a file that cannot be read is left alone while its stamp stands still."""
@@ -112,7 +114,7 @@ class Keeper:
         """The bytes that a flush would write now."""
         from rotator.core.codec.encode import encode  # loads json, and a pick that changes nothing writes nothing
 
-        return encode(self.document, self.pool)[0].raw
+        return encode(self.document, self.pool, self._ledger.renewals.taken())[0].raw
 
     def add(self, signal: Signal, now: float) -> tuple[int, bool] | None:
         """Take one fact in: (the account's place, whether a write is due sooner), or None when it changed nothing."""
@@ -145,7 +147,7 @@ class Keeper:
 
     def _adopt(self, snapshot: Snapshot, now: float) -> None:
         if self._ledger.adopt(snapshot.raw, now):
-            self._due.touch(self._mono())
+            self._due.touch(self._mono(), urgent=bool(self._ledger.renewals))
         self._stamp = snapshot.stamp
         self._probe()
 
@@ -209,25 +211,28 @@ class Keeper:
                     return self._obstacle is None
             return self._write(self._store, now, timeout_secs)
 
-    def _write(self, store: Store, now: float, timeout_secs: float) -> bool:
+    def _write(self, store: Store, now: float, timeout_secs: float, room: Room | None = None) -> bool:
         from rotator.core.codec.encode import encode  # as in raw
 
         begun: list[float] = []
         written: list[tuple[Document, Pool]] = []
+        renewed: dict[str, Tokens] = {}
 
         def rebased(snapshot: Snapshot) -> bytes:
             begun.append(self._mono())
-            left = store.leftovers()
+            left, backup = store.leftovers(), store.backup()
             with self._lock:
                 self._put_back()
                 restored(lambda: self._adopt(snapshot, now), snapshot.raw, left, self._policy)
                 if self.document.newer:
                     raise ReadOnly(errno.EROFS, NEWER)
                 for leftover in left:
-                    self._ledger.recover(leftover.raw)
-                document, pool = self._ledger.take()
+                    self._ledger.recover(leftover.raw, now)
+                self._ledger.recall(backup, now)
+                document, pool, renewals = self._ledger.take()
                 self._due.begin()
-            written[:] = [encode(document, outrunning(pool, self._shown))]
+            renewed.update(renewals)
+            written[:] = [encode(document, outrunning(pool, self._shown), renewals)]
             self._shown = written[0][1]
             return written[0][0].raw
 
@@ -250,6 +255,8 @@ class Keeper:
             self._stamp = snapshot.stamp
             self._error, self._bad, self._obstacle, self._refused = None, None, None, False
             self._due.done(self._mono(), self._mono() - begun[0], self.pool.policy.write_share)
+        if renewed:
+            store.back_up(snapshot.raw, room)
         self._say_how(store)
         return True
 

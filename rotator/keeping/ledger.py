@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from rotator.core.codec.account import fingerprint
 from rotator.core.codec.decode import decode
+from rotator.core.codec.tokens import mark
 from rotator.core.lineage import builds_on, forked
 from rotator.core.pending import Pending, rebase
-from rotator.core.signals import AuthRefused, Blocked, Refused, Rotated
+from rotator.core.signals import AuthRefused, Blocked, Refused, Rotated, Superseded
 from rotator.core.transitions import apply, replay, significant
 from rotator.errors import AccountsInvalid
+from rotator.keeping.renewals import Renewals, forgotten, may_recall
 from rotator.keeping.stepped import TOLERATED_SECS, brought_back, facts_brought_back, is_ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rotator.core.codec.decode import Document
+    from rotator.core.codec.tokens import Tokens
     from rotator.core.policy import Policy
     from rotator.core.pool import Pool
     from rotator.core.signals import Signal
@@ -44,6 +47,8 @@ class Ledger:
         self.pool: Pool = self._base
         self._pending = Pending()
         self._taken: Pending | None = None
+        self.renewals = Renewals()
+        self._renewals_taken: dict[str, Tokens] = {}
         self._stepped: dict[str, float] = {}
         self._stepped_when_taken: dict[str, float] = {}
         self._added = 0
@@ -63,7 +68,7 @@ class Ledger:
             return False
         from rotator.core.codec.encode import changed  # loads json, and a pick that changes nothing writes nothing
 
-        return changed(self.document, self.pool)
+        return bool(self.renewals) or changed(self.document, self.pool)
 
     def add(self, signal: Signal, now: float) -> tuple[int, bool] | None:
         """Take one fact in: (the account's place, whether it is significant), or None when it changed nothing."""
@@ -118,6 +123,7 @@ class Ledger:
         if raw == self.document.raw:
             return False
         document, read = decode(raw, self._defaults)
+        spent = [*self.renewals.recall(document, read, self.document, self.pool), *forgotten(self.pool, read)]
         pending = self._without_old_credentials(document, read)
         found = rebase(self._base, read, pending, self._read_at, lambda name: _sealed(document, read.index(name)))
         self._base, self._pending, due = found
@@ -125,10 +131,41 @@ class Ledger:
         self._touched = self._touched or due
         self.generation += 1
         self._stand()
-        return due
+        return self._supersede(spent, now) or due
+
+    def renew(self, name: str, tokens: Tokens, sent: str | None, now: float, *, usable: bool) -> None:
+        """A refresh gave an account these tokens; ``sent`` is the short hash of what it has used up, None for nothing.
+
+        ``usable``: they may be sent before the file holds them.
+        """
+        self._touched = True
+        self.renewals.add(name, tokens, usable=usable)
+        if sent is not None:
+            self.add(Superseded(name, now, sent), now)
+
+    def recall(self, raw: bytes, now: float) -> bool:
+        """Of a copy of the file, such as its backup, take the tokens to which refreshes of the file's led; whether any did."""
+        if not may_recall(self.document, raw):
+            return False
+        try:
+            document, found = decode(raw, self._defaults)
+        except AccountsInvalid:
+            return False
+        recalled = self.renewals.recall(self.document, self.pool, document, found)
+        self._supersede(recalled, now)
+        return bool(recalled)
+
+    def _supersede(self, spent: list[tuple[str, str]], now: float) -> bool:
+        """Take in that tokens of accounts are superseded; whether that was new, or comes with newer tokens."""
+        news = [self.add(Superseded(name, now, token), now) for name, token in spent]
+        self._touched = self._touched or bool(self.renewals)
+        return any(news) or bool(self.renewals)
 
     def _without_old_credentials(self, document: Document, read: Pool) -> list[Signal]:
-        """The pending facts, but for refusals of a credential that a person has replaced since."""
+        """The pending facts, but for refusals of a credential that a person has replaced since, or a refresh.
+
+        A refresh ends only what was said of the token: the account may be banned all the same.
+        """
         refused = {s.account for s in self._pending if isinstance(s, _OF_A_CREDENTIAL)}
         replaced = {
             name
@@ -138,29 +175,41 @@ class Ledger:
             and fingerprint(document.account(read.index(name)))
             != fingerprint(self.document.account(self._base.index(name)))
         }
-        return [s for s in self._pending if s.account not in replaced or not isinstance(s, _OF_A_CREDENTIAL)]
+        refreshed = {
+            name
+            for name in replaced
+            if mark(self.document.account(self._base.index(name))) in read.account(name).runtime.superseded
+        }
+        return [
+            s
+            for s in self._pending
+            if s.account not in replaced
+            or not isinstance(s, _OF_A_CREDENTIAL)
+            or (s.account in refreshed and not isinstance(s, AuthRefused))
+        ]
 
-    def recover(self, raw: bytes) -> bool:
+    def recover(self, raw: bytes, now: float) -> bool:
         """Of a document that never became the file, take the runtimes whose ``rev`` is higher; whether there were any.
 
-        One that was written beside what the file holds is joined with it; one that was built on what a person has edited
-        since is not taken. Everything else in it is a person's, and theirs is what the file holds. Bytes that are no
-        document hold nothing.
+        And the tokens to which refreshes of the file's led. A runtime that was written beside what the file holds is
+        joined with it; one that was built on what a person has edited since is not taken. Everything else in it is a
+        person's, and theirs is what the file holds. Bytes that are no document hold nothing.
         """
         try:
             document, found = decode(raw, self._defaults)
         except AccountsInvalid:
             return False
         before = self._base
+        recalled = [] if document.newer else self.renewals.recall(self.document, self.pool, document, found)
         for account in () if document.newer else found:
             if account.name in before and account.runtime.rev > before.account(account.name).runtime.rev:
                 self._recover(account)
-        if self._base is before:
-            return False
-        self._touched = True
-        self.generation += 1
-        self._stand()
-        return True
+        if self._base is not before:
+            self._touched = True
+            self.generation += 1
+            self._stand()
+        self._supersede(recalled, now)
+        return self._base is not before or bool(recalled)
 
     def _recover(self, account: Account) -> None:
         was, found = self._base.account(account.name).runtime, account.runtime
@@ -179,11 +228,12 @@ class Ledger:
                 pool = pool.with_runtime(name, brought_back(pool.account(name).runtime, at))
         self.pool = replay(pool, self._pending)
 
-    def take(self) -> tuple[Document, Pool]:
-        """The pending facts leave for the file: what to encode. Those that arrive from here on are pending anew."""
+    def take(self) -> tuple[Document, Pool, dict[str, Tokens]]:
+        """The pending facts and new tokens leave for the file: what to encode. What arrives from here on is pending anew."""
         self._taken, self._pending = self._pending, Pending()
         self._stepped_when_taken = dict(self._stepped)
-        return self.document, self.pool
+        self._renewals_taken = self.renewals.taken()
+        return self.document, self.pool, self._renewals_taken
 
     def put_back(self) -> None:
         """Facts that were on their way are pending again."""
@@ -196,7 +246,8 @@ class Ledger:
         self.document, self._base, self._read_at, self._taken = document, pool, now, None
         then = self._stepped_when_taken
         self._stepped = {name: at for name, at in self._stepped.items() if then.get(name) != at}
-        self._touched = bool(self._pending)
+        self.renewals.settle(self._renewals_taken)
+        self._touched = bool(self._pending) or bool(self.renewals)
         self._stand()
 
     def drop(self) -> None:
@@ -206,6 +257,7 @@ class Ledger:
     def forget(self) -> None:
         """Nothing but the document is known: the pending facts are somebody else's to write."""
         self._pending, self._taken, self._stepped, self._touched = Pending(), None, {}, False
+        self.renewals.forget()
         self.pool = self._base
         self.generation += 1
 

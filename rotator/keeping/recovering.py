@@ -45,7 +45,7 @@ def opened(store: Store, policy: Policy | None, now: float) -> tuple[Ledger, Sta
         snapshot = _mended(store, policy) or snapshot
         stood.append(Ledger(snapshot.raw, policy, now))
     ledger = stood[-1]
-    recovered = [ledger.recover(raw) for raw in known]
+    recovered = [ledger.recover(raw, now) for raw in known]
     return ledger, snapshot.stamp, any(recovered)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rotator.store.leftovers import Leftover
+    from rotator.store.lock import Lock
+    from rotator.store.room import Room
 
     Rebase = Callable[[Snapshot], bytes | None]
     Keep = Callable[[Snapshot], str | None]
@@ -84,6 +86,58 @@ class Store:
     def is_edited(self) -> bool:
         """Whether an editor seems to have the file open, as `editors.is_open`."""
         return editors.is_open(self.path)
+
+    def backup(self) -> bytes:
+        """What the last backup holds, whole or not; nothing when there is none that can be read. Raises nothing."""
+        target = os.path.realpath(self.path)
+        try:
+            if os.stat(target + BACKUP).st_uid in (os.stat(target).st_uid, os.geteuid()):
+                return reading.read(target + BACKUP).raw
+        except (OSError, errors.RotatorError):
+            pass
+        return b""
+
+    def back_up(self, raw: bytes, room: Room | None = None) -> None:
+        """Make a copy of what the file holds now the backup, where what it held before is of no use any more. Raises nothing.
+
+        In the ``room`` that was taken for it, else in some that is taken now.
+        """
+        try:
+            with room or self.reserve(len(raw)) as copy:
+                copy.settle(raw)
+        except (OSError, errors.RotatorError):
+            pass
+
+    def lock_for(self, purpose: str, timeout_secs: float) -> Lock | None:
+        """A lock beside the file that keeps others out who take it for the same purpose; None when none can be had.
+
+        It is held until its ``release``, and does not hinder `exchange`. ``purpose`` becomes a part of its name. Raises:
+        AccountsBusy when it was not had in ``timeout_secs``; MachineError when the process is out of descriptors.
+        """
+        from rotator.store.lock import Lock  # as in _locked
+
+        wait = min(max(0.0, timeout_secs), LONGEST_WAIT_SECS)
+        lock = Lock(os.path.realpath(self.path), time.monotonic() + wait, purpose)
+        return None if lock.acquire() == "none" else lock
+
+    def reserve(self, size: int) -> Room:
+        """Room beside the file for so many bytes.
+
+        Raises: ReadOnly when the file may not be written; MachineError for want of room; AccountsMissing and the like as
+        `read`.
+        """
+        from rotator.store.room import Room  # only who is about to get something new needs it
+
+        target = self._resolve()
+        if found := reading.obstacle(target):
+            raise ReadOnly(errno.EACCES, found)
+        try:
+            _check_linked(os.stat(target))
+            return Room(target, size, target + BACKUP)
+        except ReadOnly:
+            raise
+        except OSError as error:
+            raise self._refused(error) from None
 
     def exchange(self, rebase: Rebase, *, timeout_secs: float = 30.0, keep: Keep | None = None) -> Snapshot:
         """Replace the file by what ``rebase`` makes of it, durably, and return what it now holds.
@@ -174,8 +228,7 @@ class Store:
             like = os.stat(target)
         except OSError as error:
             reading.refuse(target, error)
-        if like.st_nlink == 0:
-            raise ReadOnly(errno.EROFS, "the mounted file was replaced outside the container: restart the container")
+        _check_linked(like)
         try:
             aside = private.copy_aside(target, suffix, seen, like) if suffix else None
             try:
@@ -234,6 +287,11 @@ class Store:
             return ReadOnly(error.errno, why)
         message = f"{self.path} could not be written ({error.strerror}); make room on the disk or check it"
         return errors.MachineError(error.errno or errno.EIO, message)
+
+
+def _check_linked(status: os.stat_result) -> None:
+    if status.st_nlink == 0:
+        raise ReadOnly(errno.EROFS, "the mounted file was replaced outside the container: restart the container")
 
 
 def _holds(target: str, raw: bytes) -> bool:

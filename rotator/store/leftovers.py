@@ -5,6 +5,7 @@ A draft whose rename a power cut took back may hold the only copy of what was le
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat as modes
 
@@ -13,6 +14,9 @@ from rotator.store.reading import MAX_BYTES, close, read_all
 DRAFT = "tmp"
 SWAP = "swap"
 OLD = "old"
+ROOM = "room"
+"""Room that was taken on the disk beforehand. Whoever needs it keeps it locked, also while the file's lock is free; one that
+nobody has locked is a leftover, be its process dead or not."""
 
 TORN_WITHIN_NS = 60 * 10**9
 """How much later than the copy of its old bytes a file can be torn by the write for which that copy was made. Our choice:
@@ -86,11 +90,11 @@ def offered(target: str) -> list[Leftover]:
 def _is_of_the_dead(entry: str, prefix: str) -> bool:
     process, _, rest = entry[len(prefix) :].partition(".")
     random, _, kind = rest.partition(".")
-    if kind not in (DRAFT, SWAP, OLD) or len(random) != _RANDOM_DIGITS:
+    if kind not in (DRAFT, SWAP, OLD, ROOM) or len(random) != _RANDOM_DIGITS:
         return False
     if not (process.isascii() and process.isdecimal()):
         return False
-    return int(process) == os.getpid() or _is_dead(int(process))
+    return kind == ROOM or int(process) == os.getpid() or _is_dead(int(process))
 
 
 def _is_dead(process: int) -> bool:
@@ -103,6 +107,15 @@ def _is_dead(process: int) -> bool:
     return False
 
 
+def _is_held(descriptor: int) -> bool:
+    """Whether somebody, in whatever process or container, still has a use for the open file."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
+
+
 def _read(path: str, target: os.stat_result) -> tuple[int, Leftover] | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -111,6 +124,8 @@ def _read(path: str, target: os.stat_result) -> tuple[int, Leftover] | None:
     try:
         status = os.fstat(descriptor)
         if not modes.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+            return None
+        if path.endswith(f".{ROOM}") and _is_held(descriptor):
             return None
         if status.st_uid not in (target.st_uid, os.geteuid()):
             return None

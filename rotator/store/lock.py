@@ -31,27 +31,33 @@ class Lock:
     ``directory``: the folder, because no lock file can be made. ``none``: locks do not work here; the caller must
     compare what it replaces.
 
+    ``purpose`` names another lock beside the same file, which excludes only those who take it for the same purpose. Its
+    kind is never ``directory``, which is one for all purposes.
+
     Raises: AccountsBusy when somebody else held it until ``deadline`` (monotonic seconds); MachineError for
     `EXHAUSTED`.
     """
 
-    __slots__ = ("_deadline", "_descriptor", "_file", "_target")
+    __slots__ = ("_deadline", "_descriptor", "_file", "_purpose", "_target")
 
-    def __init__(self, target: str, deadline: float) -> None:
+    def __init__(self, target: str, deadline: float, purpose: str = "") -> None:
         self._target = target
         self._deadline = deadline
+        self._purpose = purpose
         self._file: FileLock | None = None
         self._descriptor = -1
 
     def acquire(self) -> str:
         """Take what can be locked, and return which kind it is."""
         folder, name = os.path.split(self._target)
-        path = os.path.join(folder, f".{name}.lock")
+        path = os.path.join(folder, f".{name}.{self._purpose}.lock" if self._purpose else f".{name}.lock")
         look = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
         if self._lock_file(path):
             return "file"
         if self._lock_opened(path, look | os.O_NOFOLLOW):
             return "file_readonly"
+        if self._purpose:
+            return "none"
         return "directory" if self._lock_opened(folder, look | os.O_DIRECTORY) else "none"
 
     def release(self) -> None:
@@ -104,7 +110,8 @@ class Lock:
         return True
 
     def _busy(self) -> errors.AccountsBusy:
-        message = f"{self._target} is being written by another process for too long; try again, or end that process"
+        doing = f"locked ({self._purpose})" if self._purpose else "being written"
+        message = f"{self._target} is {doing} by another process for too long; try again, or end that process"
         return errors.AccountsBusy(errno.ETIMEDOUT, message)
 
     def _exhausted(self, error: OSError) -> errors.MachineError:

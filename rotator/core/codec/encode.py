@@ -15,12 +15,15 @@ from rotator.core.codec.decode import VERSION, Document
 from rotator.core.codec.rewrite import encode_runtime
 from rotator.core.codec.scan import members
 from rotator.core.codec.seal import within_json
+from rotator.core.codec.tokens import placed
 from rotator.core.lineage import line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from rotator.core.codec.tokens import Tokens
     from rotator.core.policy import Policy
     from rotator.core.pool import Pool
     from rotator.core.state import Account, Runtime
@@ -39,43 +42,54 @@ def changed(document: Document, pool: Pool) -> bool:
     return any(account.runtime is not runtime for runtime, account in known)
 
 
-def encode(document: Document, pool: Pool) -> tuple[Document, Pool]:
+def encode(document: Document, pool: Pool, renewed: Mapping[str, Tokens] | None = None) -> tuple[Document, Pool]:
     """The document that holds the pool, and the pool with the ``rev`` of each changed account one higher.
 
-    The pool must have the document's accounts in the document's order. A pool that knows nothing new gives the same
-    document.
+    The pool must have the document's accounts in the document's order. ``renewed`` are new tokens by account, which go
+    in unless a person has changed the credential. A pool that knows nothing new gives the same document.
     """
-    if not changed(document, pool):
+    fresh = {} if renewed is None or document.newer else renewed
+    if not fresh and not changed(document, pool):
         return document, pool
     raw = document.raw
     newline = "\r\n" if b"\r" in raw and b"\r\n" in raw else "\n"  # one letter is found forty times as fast as two
     pieces: list[tuple[int, int, bytes]] = []
     runtimes = list(document.runtimes)
     for index, account in enumerate(pool):
-        if account.runtime is not document.runtimes[index]:
-            piece, runtimes[index] = _account_piece(document, index, account, pool.policy, newline)
-            pieces.append(piece)
+        tokens = fresh.get(account.name) if fresh else None
+        if account.runtime is not document.runtimes[index] or tokens is not None:
+            edits, runtimes[index] = _account_pieces(document, index, account, pool.policy, newline, tokens)
+            pieces += edits
             pool = pool.with_runtime(account.name, runtimes[index])
     pieces += _top_level_pieces(document, pool)
-    return _spliced(document, pool, pieces, runtimes), pool
+    return (_spliced(document, pool, pieces, runtimes), pool) if pieces else (document, pool)
 
 
-def _account_piece(
-    document: Document, index: int, account: Account, policy: Policy, newline: str
-) -> tuple[tuple[int, int, bytes], Runtime]:
-    """The bytes of an account's next state as a replacement, and that state: one ``rev`` higher, and sealed."""
+def _account_pieces(
+    document: Document, index: int, account: Account, policy: Policy, newline: str, tokens: Tokens | None
+) -> tuple[list[tuple[int, int, bytes]], Runtime]:
+    """An account's next state as replacements of bytes, and that state: one ``rev`` higher, and sealed."""
     start, end = document.spans[index]
     text = document.raw[start:end].decode()
     found, _ = members(text, 0)
     place, old = next(((member, value) for member, value in found if member.key == "runtime"), (None, None))
-    runtime = account.runtime
+    runtime, values = account.runtime, {member.key: value for member, value in found}
+    edits: list[tuple[int, int, bytes]] = []
+    laid: dict[str, Any] = {}
+    if tokens is not None:
+        put = placed(found, tokens)
+        if put is not None:
+            edits, values, laid = [_piece(text, start, *piece) for piece in put[0]], put[1], put[2]
+        elif runtime is document.runtimes[index]:
+            return [], runtime
     blocked = runtime.banned or runtime.restricted or runtime.auth_failed
     blocked = blocked or bool(runtime.consecutive_401 or runtime.consecutive_403)
-    learned_with = fingerprint({member.key: value for member, value in found}) if blocked else None
+    learned_with = fingerprint(values) if blocked else None
     if index in document.unreadable:
         old = None
     runtime = runtime.replace(rev=runtime.rev + 1, sealed_over=line(runtime))
-    value = encode_runtime(account.replace(runtime=runtime), policy, old, document.runtimes[index], learned_with)
+    account = account.replace(runtime=runtime)
+    value = encode_runtime(account, policy, old, document.runtimes[index], learned_with, laid)
     runtime = runtime.replace(seal=value["seal"])
     before = text[1 : found[0][0].key_at]
     indent = before.rpartition("\n")[2] if "\n" in before else None
@@ -83,10 +97,10 @@ def _account_piece(
     unit = indent[len(outer) :] if indent and not outer.strip() and indent.startswith(outer) else ""
     body = _runtime_text(value, indent, unit or "  ", newline)
     if place is not None:
-        return _piece(text, start, place.start, place.end, body), runtime
+        return [*edits, _piece(text, start, place.start, place.end, body)], runtime
     last = found[-1][0].end
     gap = f",{newline}{indent}" if indent is not None else ", "
-    return _piece(text, start, last, last, f'{gap}"runtime": {body}'), runtime
+    return [*edits, _piece(text, start, last, last, f'{gap}"runtime": {body}')], runtime
 
 
 def _piece(text: str, offset: int, start: int, end: int, body: str) -> tuple[int, int, bytes]:

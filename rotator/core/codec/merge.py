@@ -45,6 +45,10 @@ class _Account:
         member = self.members.get(key)
         return None if member is None else self.text[member.start : member.end]
 
+    def meant(self, key: str) -> str | None:
+        """A member's value however it is spelled, comparable; None when there is no such member."""
+        return _letters(self.values[key]) if key in self.values else None
+
     def put(self, key: str, body: str) -> Piece:
         """The piece that gives a member another value, or adds it behind the last one."""
         if key in self.members:
@@ -95,7 +99,7 @@ def crossed(base: bytes, mine: bytes, theirs: bytes) -> bool:
     if was is None or now is None or _of_a_person(base) != _of_a_person(theirs):
         return True
     return own is not None and any(
-        len({account.said(key) for account in (was.accounts[before], now.accounts[before], own.accounts[name])}) > 2  # noqa: PLR2004  three versions
+        len({account.meant(key) for account in (was.accounts[before], now.accounts[before], own.accounts[name])}) > 2  # noqa: PLR2004  three versions
         for name, before in _same_accounts(own, was).items()
         for key in _TOKENS
     )
@@ -189,7 +193,8 @@ def _token_pieces(own: _Account, was: _Account, now: _Account) -> list[Piece]:
     pieces = []
     for key in _TOKENS:
         said = now.said(key)
-        if said is not None and own.said(key) == was.said(key) != said and key in own.members:
+        same = own.meant(key) == was.meant(key) != now.meant(key)
+        if said is not None and same and key in own.members:
             pieces.append(own.put(key, said))
     return pieces
 

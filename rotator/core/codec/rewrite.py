@@ -20,6 +20,7 @@ from rotator.core.state import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from rotator.core.policy import Policy
@@ -87,13 +88,16 @@ def _model_json(state: ModelState, old: Any, held: ModelState | None) -> dict[st
     return into
 
 
-def encode_runtime(account: Account, policy: Policy, old: Any, held: Runtime, credential: str | None) -> dict[str, Any]:
+def encode_runtime(
+    account: Account, policy: Policy, old: Any, held: Runtime, credential: str | None, laid: Mapping[str, Any]
+) -> dict[str, Any]:
     """The runtime of an account as JSON over ``old``, the decoded JSON that was there, which stands for ``held``.
 
     Parts that are the same objects in both are taken over as they are; an ``old`` that is no object counts as nothing.
 
     ``credential`` is the fingerprint of the credential that a hard state was learned with, so that a new credential
-    ends it even when no process was there to see the change; None when there is no hard state. ``seal`` is made anew.
+    ends it even when no process was there to see the change; None when there is no hard state. ``laid`` are keys of which
+    ``Runtime`` knows nothing, None dropping one. ``seal`` is made anew.
     """
     runtime = account.runtime
     into = _over(old)
@@ -123,6 +127,8 @@ def encode_runtime(account: Account, policy: Policy, old: Any, held: Runtime, cr
         knew = held.models
         models = {m: _model_json(state, was.get(m), knew.get(m)) for m, state in runtime.models.items()}
         _put(into, "models", models)
+    for key, part in laid.items():
+        _put(into, key, part)
     return {"rev": runtime.rev, "seal": seal_of(into), **into}
 
 
