@@ -14,7 +14,7 @@ from rotator.cli.surroundings import OTHERS
 from rotator.core.codec.account import CREDENTIALS
 from rotator.core.codec.decode import VERSION, decode
 from rotator.core.codec.faults import runtime_faults_of
-from rotator.credentials import resolve
+from rotator.credentials import SECRETS, resolve
 from rotator.errors import AccountsInvalid, SecretMissing
 from rotator.keeping.stepped import TOLERATED_SECS, is_ahead
 
@@ -67,7 +67,10 @@ def has_secrets(raw: bytes) -> bool:
     if document.newer:
         return True
     accounts = [document.account(index) for index in range(len(pool))]
-    return any(isinstance(account.get(key), str) and account[key] for account in accounts for key in CREDENTIALS)
+    learned = [account.get("runtime") for account in accounts]
+    if any(isinstance(runtime, dict) and "access_token" in runtime for runtime in learned):
+        return True
+    return any(isinstance(account.get(key), str) and account[key] for account in accounts for key in SECRETS)
 
 
 def _count(number: int, word: str) -> str:
@@ -138,14 +141,14 @@ def _secret(name: str, key: str, written: Any) -> tuple[str | None, list[Finding
         empty = warning("credentials", f"{key} of {name} is empty", "fill it in, or remove the key")
         return written, [] if written else [empty]
     found = []
-    if "env" not in written:
+    if "file" in written:
         found = [*_credential_file(name, key, os.path.expanduser(written["file"]))]
         if any(finding.about == "credentials" and finding.severity == WARNING for finding in found):
             return None, found
     try:
         resolved = resolve(name, {key: written})
     except SecretMissing as error:
-        remedy = "set it where rotator runs" if "env" in written else "mend the file, or name another"
+        remedy = "mend the file, or name another" if "file" in written else "set it where rotator runs"
         return None, [*found, warning("credentials", str(error), remedy)]
     return getattr(resolved, key), found
 

@@ -25,7 +25,7 @@ _MOST = 1000
 """Entries of a folder that are looked at; one with more is no place for this file."""
 _MOST_BYTES = 1024 * 1024
 _TEXTS = (".json", ".bak", ".old", ".orig", ".save", ".copy", ".txt", "~")
-_SECRET = re.compile(rb'"(?:refresh_token|access_token|api_key)"\s*:\s*"')
+_SECRET = re.compile(rb'"(?:refresh_token|access_token|api_key|client_secret)"\s*:\s*"')
 
 
 def findings(target: str) -> Iterator[Finding]:
