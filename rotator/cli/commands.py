@@ -25,7 +25,13 @@ if TYPE_CHECKING:
 COMMANDS = {
     "next": ("choosing:next_command", "Print the account for the next request, and make it active."),
     "park": ("choosing:park_command", "Wait until an account is ready, then do what `next` does."),
+    "token": ("token:command", "Print the credential of the account for the next request."),
+    "env": ("env:command", "Print it as assignments for your shell."),
+    "run": ("running:command", "Run a program with it in its environment."),
     "report": ("learning:command", "Learn from a response that an account got."),
+    "ingest": ("ingesting:command", "Learn from what Claude Code and Codex say of their quota."),
+    "poll": ("polling:command", "Read the providers' quota endpoints."),
+    "probe": ("probing:command", "Find out whether an account can really start a session."),
     "status": ("status:command", "Show every account: state, next ready, score, why."),
     "hold": ("holding:hold_command", "Set an account aside, for a while or until `release`."),
     "release": ("holding:release_command", "Give an account back: ends holds, cooldowns and hard states."),
@@ -87,7 +93,7 @@ class Group(click.Group):
         except click.UsageError as error:
             from difflib import get_close_matches
 
-            if close := get_close_matches(args[0], COMMANDS):
+            if close := get_close_matches(args[0], COMMANDS, cutoff=0.65):
                 message = f"{error.message} Did you mean {' or '.join(close)}?"
                 raise click.UsageError(message, ctx) from None
             raise
