@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+import pytest
+
+from rotator import Rotator
+from rotator.core.signals import Throttled
+from rotator.wire.httpx2 import RotatorTransport
+from rotator.wire.turns import Turn, Turns
+from tests.wire.programs import ASKED, MODEL, in_flight, pool_of
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+URL = "https://api.anthropic.com/v1/messages"
+BARE = {"type": "error", "error": {"type": "rate_limit_error", "message": "Error"}}
+
+
+class Clock:
+    """Goes on by ``tick`` seconds each time that it is asked for the wall clock."""
+
+    def __init__(self, tick=0.0):
+        self.tick = tick
+        self.passed = 0.0
+
+    def now(self):
+        self.passed += self.tick
+        return NOON + timedelta(seconds=self.passed)
+
+    def monotonic(self):
+        return self.passed
+
+    def wait(self, event, secs):
+        raise AssertionError
+
+
+def pool(*names):
+    accounts = [{"id": name, "provider": "anthropic", "api_key": f"fake-key-{name}"} for name in names]
+    return {"version": 2, "accounts": accounts}
+
+
+def head(remaining):
+    limits = {"limit": "100", "remaining": str(remaining), "reset": "2026-11-20T12:01:00Z"}
+    return 200, {f"anthropic-ratelimit-requests-{name}": value for name, value in limits.items()}
+
+
+def left(rotator):
+    state = pool_of(rotator, "a").models.get(MODEL)
+    return None if state is None else [(w.remaining_fraction, w.spent_tokens) for w in state.windows]
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def rotator(clock):
+    return Rotator.memory(pool("a"), clock=clock)
+
+
+@pytest.fixture
+def begin(rotator):
+    turns = Turns(rotator)
+    return lambda: turns.begin(rotator.lease(MODEL))
+
+
+def test_one_after_the_other_each_is_learned_at_once(rotator, begin):
+    for remaining in (90, 80, 70):
+        begin().ends(head(remaining), 5)
+        assert left(rotator) == [(remaining / 100, 5)]
+
+
+def test_of_many_at_once_the_newest_is_learned_with_the_tokens_of_all(rotator, clock, begin):
+    turns = [begin() for _ in range(4)]
+    turns[0].ends(head(90), 1)
+    assert left(rotator) == [(0.9, 1)]
+    clock.passed += 0.01
+    turns[1].ends(head(80), 2)
+    clock.passed += 0.01
+    turns[2].ends(head(70), 4)
+    assert left(rotator) == [(0.9, 1)], "the others are still under way, and this was just learned"
+    turns[3].ends()
+    assert left(rotator) == [(0.7, 6)]
+    assert in_flight(rotator) == 0
+
+
+def test_but_not_for_long(rotator, clock, begin):
+    turns = [begin() for _ in range(3)]
+    turns[0].ends(head(90))
+    clock.passed += 0.2
+    turns[1].ends(head(80))
+    assert left(rotator) == [(0.8, 0)]
+
+
+def test_a_success_that_waited_does_not_end_the_cooldown_of_a_refusal_after_it(rotator, clock, begin):
+    turns = [begin() for _ in range(3)]
+    turns[0].ends(head(90))
+    clock.passed += 0.01
+    turns[1].ends(head(80))
+    clock.passed += 0.01
+    turns[2].learn((429, {"retry-after": "60"}), b"{}")
+    turns[2].ends()
+    assert left(rotator) == [(0.8, 0)]
+    assert rotator.pool.account("a").ready_at(MODEL, rotator.pool.policy)[1] == "cooldown"
+
+
+def test_the_tokens_of_a_long_body_are_charged_at_the_instant_of_its_head(rotator, clock, begin):
+    clock.tick = 0.002
+    turn = begin()
+    turn.serves(head(90))
+    turn.ends(None, 7)
+    assert left(rotator) == [(0.9, 7)]
+
+
+def test_ending_twice_is_nothing(rotator, begin):
+    turn = begin()
+    turn.ends(head(90), 7)
+    turn.ends(head(10), 9)
+    assert left(rotator) == [(0.9, 7)]
+
+
+def test_a_closed_engine_and_an_account_that_is_gone_are_no_trouble(rotator, begin):
+    turns = [begin() for _ in range(3)]
+    turns[0].serves(head(90))
+    rotator.close()
+    turns[0].ends(None, 3)
+    turns[1].ends(head(80), 3)
+    assert turns[2].learn((429, {})) == ()
+
+
+def test_when_the_request_is_to_blame_no_more_accounts_are_asked():
+    """Three accounts refuse it alike, while another is served."""
+    clock = Clock(tick=0.05)
+    rotator = Rotator.memory(pool(*"abcdef"), clock=clock)
+    rotator.hold("f")
+    asked = []
+
+    def answered(request):
+        rotator.observe("f", MODEL, status=200)
+        asked.append(request.headers["x-api-key"][-1])
+        return httpx2.Response(429, json=BARE)
+
+    transport = RotatorTransport(rotator, inner=httpx2.MockTransport(answered), max_accounts=9)
+    with httpx2.Client(transport=transport) as client:
+        assert client.post(URL, json=ASKED).json() == BARE
+    assert len(set(asked)) == len(asked) == 3
+    now = clock.now().timestamp()
+    assert all(rotator.pool.account(name).ready_at(MODEL, rotator.pool.policy)[0] <= now for name in asked)
+
+
+def test_what_the_engine_calls_a_throttle_ends_the_rotation_although_others_are_ready(monkeypatch):
+    rotator = Rotator.memory(pool(*"abc"))
+
+    def learn(self, *_said):
+        rotator.hold(self.account)
+        return (Throttled(self.account, self.model, 0.0, 0.0),)
+
+    monkeypatch.setattr(Turn, "learn", learn)
+    asked = []
+    transport = RotatorTransport(rotator, inner=httpx2.MockTransport(lambda r: asked.append(r) or httpx2.Response(429)))
+    with httpx2.Client(transport=transport) as client:
+        assert client.post(URL, json=ASKED).status_code == 429
+    assert len(asked) == 1
