@@ -70,17 +70,13 @@ class Rotator(Running):
 
         ``session`` is the key of a conversation that stays on its account while that is good; ``tags`` limit the
         accounts to those that bear all of them, ``among`` to those that it names; ``size`` is the expected number of
-        tokens. Raises BadArgument for ``tags``
-        that are one text, and in a closed engine.
+        tokens. Raises BadArgument for ``tags`` that are one text, and in a closed engine.
         """
+        del size
+        kept = _wanted(tags)
         with self._lock:
             self._refuse_closed()
-            outcome = self.explain(model, session=session, tags=tags, size=size, among=among)
-            if isinstance(outcome, Selected):
-                facts = facts_of_choice(outcome, session)
-                if facts:
-                    self._add(facts, outcome.decided)
-            return outcome
+            return self._taken(self._look(), model, session, kept, among)
 
     def explain(
         self,
@@ -92,9 +88,9 @@ class Rotator(Running):
         among: frozenset[str] | None = None,
     ) -> Selected | Parked | Unavailable:
         """The same choice as ``next`` would make now, not taken."""
+        kept = _wanted(tags)
         with self._lock:
-            now = self._look()
-            return self._choosing.decide(self._keeper.pool, model, now, _wanted(tags), session, among)
+            return self._choosing.decide(self._keeper.pool, model, self._look(), kept, session, among)
 
     def lease(
         self,
@@ -105,13 +101,29 @@ class Rotator(Running):
         size: int | None = None,
         among: frozenset[str] | None = None,
     ) -> Lease | Parked | Unavailable:
-        """``next``, and the account counts as serving one more request until the lease ends."""
+        """``next``, and the account counts as serving one more request until the lease ends.
+
+        What transports have put off learning for a tenth of a second (``settle_later``) may not be heeded yet.
+        """
+        del size
+        kept = _wanted(tags)
         with self._lock:
-            outcome = self.next(model, session=session, tags=tags, size=size, among=among)
+            self._refuse_closed()
+            outcome = self._taken(self._look(settles=False), model, session, kept, among)
             if not isinstance(outcome, Selected):
                 return outcome
             self._choosing.count(self._keeper.pool, outcome, 1)
             return Lease(outcome, lambda _name: self._landed(outcome), self._observe_lease)
+
+    def _taken(
+        self, now: float, model: str, session: str | None, tags: tuple[str, ...], among: frozenset[str] | None
+    ) -> Selected | Parked | Unavailable:
+        outcome = self._choosing.decide(self._keeper.pool, model, now, tags, session, among)
+        if isinstance(outcome, Selected):
+            facts = facts_of_choice(outcome, session)
+            if facts:
+                self._add(facts, outcome.decided)
+        return outcome
 
     def _landed(self, lease: Selected) -> None:
         with self._lock:
@@ -206,6 +218,7 @@ class Rotator(Running):
         session: str | None = None,
         tags: Iterable[str] | None = (),
         size: int | None = None,
+        among: frozenset[str] | None = None,
         progress: Callable[[Parked], None] | None = None,
     ) -> Selected | Unavailable:
         """Wait until somebody is ready, then do what ``next`` does; ``Unavailable`` at once when waiting cannot help.
@@ -215,7 +228,7 @@ class Rotator(Running):
         ``progress`` is called at each step while parked.
         """
         kept = _wanted(tags)
-        waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size), timeout)
+        waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size, among=among), timeout)
         self._watching.enter(waiting)
         try:
             return waiting.run(progress)
@@ -230,10 +243,11 @@ class Rotator(Running):
         session: str | None = None,
         tags: Iterable[str] | None = (),
         size: int | None = None,
+        among: frozenset[str] | None = None,
     ) -> Selected | Unavailable:
         """The awaitable ``wait``; it sleeps on a thread of the loop's executor, which cancelling it wakes."""
         kept = _wanted(tags)
-        waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size), timeout)
+        waiting = self._waiting(lambda: self.next(model, session=session, tags=kept, size=size, among=among), timeout)
         self._watching.enter(waiting)
         try:
             return await waiting.run_async()

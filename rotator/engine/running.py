@@ -23,7 +23,7 @@ from rotator.store.file import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from types import TracebackType
     from typing import Any, Self
@@ -51,9 +51,9 @@ class Running:
         self._generation = self._keeper.generation
         self._choosing = Choosing()
         self._threaded = clock is None and isinstance(source, Store)
-        self._watching = Watching(
-            self._lock, self._clock, self._keeper.due_in, self.tick, _warn, threaded=self._threaded
-        )
+        self._watching = Watching(self._lock, self._clock, self._due_in, self.tick, _warn, threaded=self._threaded)
+        self._late: list[Callable[[], None]] = []
+        self._late_at = 0.0
         self._entries: dict[str, dict[str, Any]] = {}
         self._entries_of: Document | None = None
         self._closed = False
@@ -62,6 +62,30 @@ class Running:
     def now(self) -> float:
         """Epoch seconds by the engine's clock."""
         return self._now()
+
+    def settle_later(self, settle: Callable[[], None], within_secs: float) -> None:
+        """Have ``settle`` called once, before the next question or ``flush``, and in so many seconds at the latest.
+
+        For who has heard more than is worth learning one by one; a lease alone does not wait for it.
+        """
+        with self._lock:
+            if not self._late:
+                self._late_at = self._clock.monotonic() + within_secs
+                self._watching.poke()
+            self._late.append(settle)
+
+    def _settle(self) -> None:
+        """Learn what was put off."""
+        late, self._late = self._late, []
+        for settle in late:
+            settle()
+
+    def _due_in(self) -> float | None:
+        due = self._keeper.due_in()
+        if not self._late:
+            return due
+        late = self._late_at - self._clock.monotonic()
+        return late if due is None else min(due, late)
 
     def due_at(self) -> datetime | None:
         """When ``tick`` has something to do; None when it has not."""
@@ -74,6 +98,7 @@ class Running:
         While an editor has the file open, its write waits for up to ten minutes; ``flush`` and ``close`` do not.
         """
         with self._lock:
+            self._settle()
             due = self._keeper.due_in()
             raw = self._keeper.unreadable_content()
             flushes = due is not None and due <= 0 and not self._keeper.waits_for_editor()
@@ -88,6 +113,8 @@ class Running:
 
     def flush(self) -> bool:
         """Write what is pending, durably; False when nothing durable could be done (the facts stay pending)."""
+        with self._lock:
+            self._settle()
         return self._keeper.flush(self._now())
 
     def document(self) -> bytes:
@@ -99,6 +126,9 @@ class Running:
     @property
     def pool(self) -> Pool:
         """The accounts and what is known of them, as one frozen value."""
+        if self._late:
+            with self._lock:
+                self._settle()
         return self._keeper.pool
 
     @property
@@ -116,6 +146,7 @@ class Running:
         with self._lock:
             if self._closed:
                 return
+            self._settle()
             self._closed = True
             self._watching.tell()
         self._watching.stop()
@@ -147,8 +178,10 @@ class Running:
         self._refuse_closed()
         return self._look()
 
-    def _look(self) -> float:
+    def _look(self, *, settles: bool = True) -> float:
         """The one reading of the clock of an operation, and a look whether the file has changed."""
+        if self._late and (settles or self._late_at <= self._clock.monotonic()):
+            self._settle()
         now = self._now()
         self._keeper.look(now)
         if self._keeper.generation != self._generation:
@@ -160,6 +193,7 @@ class Running:
 
     def _after_fork(self) -> None:
         self._lock = _thread.RLock()
+        self._late = []
         self._choosing = Choosing()
         self._keeper.forget_parent(self._lock)
         self._watching.forget_parent(self._lock)

@@ -50,6 +50,11 @@ class Accounts:
         self.credentials = Provider(self._shared, model)
         self.middleware: list[Any] = [_Rotating(self._shared, self.credentials, model)]
 
+    @property
+    def rotator(self) -> Rotator:
+        """The engine, which is its owner's to close."""
+        return self._shared.rotator
+
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.Accounts of {len(self._shared.rotator.pool)} accounts>"
 

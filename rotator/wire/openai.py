@@ -45,6 +45,11 @@ class Accounts:
         self._owners = Owners(rotator)
         self._given: dict[str, str] = {}
 
+    @property
+    def rotator(self) -> Rotator:
+        """The engine, which is its owner's to close."""
+        return self._rotator
+
     def __repr__(self) -> str:
         return f"<{type(self).__module__}.Accounts of {len(self._rotator.pool)} accounts>"
 

@@ -1,8 +1,8 @@
 """Turns: one request's turn on an account, and what the answers of many at once say, learned once for all of them.
 
 Refuses: refusals, which are learned each and at once. A success is learned at once too, unless one of the same account and
-model was learned just before and others are still under way: then the newest stands for those between, at the instant it came,
-and it is learned at the latest when the last turn ends. Tokens are added up, none is lost.
+model was learned just before: then the newest stands for those between, at the instant it came, and it is learned a tenth of
+a second later, or before anybody asks what is known. Tokens are added up, none is lost.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Turns:
         self._rotator = rotator
         self._lock = _thread.allocate_lock()
         self._heard: dict[Key, _Heard] = {}
+        self._waiting = False
 
     def begin(self, lease: Lease) -> Turn:
         """A lease becomes a turn."""
@@ -71,18 +72,35 @@ class Turns:
             heard.tokens += tokens
             if turn.at >= heard.at:
                 heard.at, heard.head = turn.at, head or heard.head
-            waits = heard.under_way and 0 <= mono - heard.learned < _ONCE_IN_SECS
+            waits = 0 <= mono - heard.learned < _ONCE_IN_SECS
             at, due, used = heard.at, heard.head, heard.tokens
+            first = waits and not self._waiting and (due is not None or used > 0)
+            self._waiting = self._waiting or first
             if not waits:
                 heard.head, heard.tokens, heard.learned = None, 0, mono
-                if not heard.under_way:
-                    del self._heard[key]
+        if first:
+            self._rotator.settle_later(self.settle, _ONCE_IN_SECS)
         if waits:
             return
         if due is not None and due is head:
             turn.at = self._learn_now(key, due, used) or turn.at
         else:
             self._learn_late(key, at, due, used)
+
+    def settle(self) -> None:
+        """Learn all that waits."""
+        mono = self._monotonic()
+        with self._lock:
+            self._waiting = False
+            due = [(key, heard.at, heard.head, heard.tokens) for key, heard in self._heard.items()]
+            for key, heard in tuple(self._heard.items()):
+                if heard.head is not None or heard.tokens:
+                    heard.head, heard.tokens, heard.learned = None, 0, mono
+                elif not heard.under_way:
+                    del self._heard[key]
+        for key, at, head, tokens in due:
+            if head is not None or tokens:
+                self._learn_late(key, at, head, tokens)
 
     def _learn_now(self, key: Key, head: Head, tokens: int) -> float | None:
         """Learn a head that has just come; the instant that it was learned at. Nothing is raised: the answer is there."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -45,7 +47,17 @@ def head(remaining):
 
 
 def left(rotator):
-    state = pool_of(rotator, "a").models.get(MODEL)
+    """What is known to whoever asks."""
+    return _windows(pool_of(rotator, "a"))
+
+
+def learned(rotator):
+    """What was learned so far, asked of nobody."""
+    return _windows(rotator._keeper.pool.account("a").runtime)
+
+
+def _windows(runtime):
+    state = runtime.models.get(MODEL)
     return None if state is None else [(w.remaining_fraction, w.spent_tokens) for w in state.windows]
 
 
@@ -65,32 +77,88 @@ def begin(rotator):
     return lambda: turns.begin(rotator.lease(MODEL))
 
 
-def test_one_after_the_other_each_is_learned_at_once(rotator, begin):
+def test_whoever_asks_is_told_all_that_was_heard(rotator, begin):
     for remaining in (90, 80, 70):
         begin().ends(head(remaining), 5)
-        assert left(rotator) == [(remaining / 100, 5)]
+        assert left(rotator)[0][0] == remaining / 100
 
 
-def test_of_many_at_once_the_newest_is_learned_with_the_tokens_of_all(rotator, clock, begin):
+def test_of_many_in_a_moment_the_newest_is_learned_with_the_tokens_of_all(rotator, clock, begin):
     turns = [begin() for _ in range(4)]
     turns[0].ends(head(90), 1)
-    assert left(rotator) == [(0.9, 1)]
+    assert learned(rotator) == [(0.9, 1)]
     clock.passed += 0.01
     turns[1].ends(head(80), 2)
     clock.passed += 0.01
     turns[2].ends(head(70), 4)
-    assert left(rotator) == [(0.9, 1)], "the others are still under way, and this was just learned"
     turns[3].ends()
+    assert learned(rotator) == [(0.9, 1)], "something was just learned"
     assert left(rotator) == [(0.7, 6)]
     assert in_flight(rotator) == 0
 
 
-def test_but_not_for_long(rotator, clock, begin):
+def test_a_lease_alone_does_not_have_it_learned_before_its_time(rotator, clock, begin):
+    begin().ends(head(90))
+    begin().ends(head(80))
+    begin()
+    assert learned(rotator) == [(0.9, 0)]
+    clock.passed += 0.2
+    begin()
+    assert learned(rotator) == [(0.8, 0)]
+
+
+def test_it_is_not_put_off_for_long(rotator, clock, begin):
     turns = [begin() for _ in range(3)]
     turns[0].ends(head(90))
     clock.passed += 0.2
     turns[1].ends(head(80))
-    assert left(rotator) == [(0.8, 0)]
+    assert learned(rotator) == [(0.8, 0)]
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda rotator: rotator.next(MODEL),
+        lambda rotator: rotator.explain(MODEL),
+        lambda rotator: rotator.pool,
+        lambda rotator: rotator.document(),
+        lambda rotator: rotator.tick(),
+        lambda rotator: rotator.flush(),
+        lambda rotator: rotator.close(),
+        lambda rotator: rotator.observe("a", "another", status=200),
+    ],
+    ids=["next", "explain", "pool", "document", "tick", "flush", "close", "observe"],
+)
+def test_whatever_asks_or_writes_has_it_learned_before(rotator, begin, asks):
+    begin().ends(head(90))
+    begin().ends(head(80), 3)
+    asks(rotator)
+    assert learned(rotator) == [(0.8, 3)]
+
+
+def test_the_engine_says_when_something_that_was_put_off_is_due(rotator, clock, begin):
+    begin().ends(head(90))
+    assert rotator.due_at() is None
+    begin().ends(head(80))
+    clock.passed += 0.1
+    assert rotator.due_at() == clock.now()
+    rotator.tick()
+    assert (rotator.due_at(), learned(rotator)) == (None, [(0.8, 0)])
+
+
+def test_an_engine_that_nobody_asks_learns_and_writes_it_by_itself(tmp_path):
+    path = tmp_path / "accounts.json"
+    path.write_text(json.dumps({**pool("a"), "policy": {"flush_after": 0}}))
+    path.chmod(0o600)
+    settled = threading.Event()
+    with Rotator.open(path) as rotator:
+        turns = Turns(rotator)
+        turns.begin(rotator.lease(MODEL)).ends(head(90))
+        turns.begin(rotator.lease(MODEL)).ends(head(80))
+        told = rotator._late[0]
+        rotator._late[0] = lambda: (told(), settled.set())
+        assert settled.wait(30)
+        assert learned(rotator) == [(0.8, 0)]
 
 
 def test_a_success_that_waited_does_not_end_the_cooldown_of_a_refusal_after_it(rotator, clock, begin):
