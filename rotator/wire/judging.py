@@ -79,16 +79,16 @@ def watched(incoming: Incoming, turn: Turn, library: Library) -> Any:
         turn.ends()
         return response
     events = _has_events(incoming)
-    head = None if events or not _is_short(incoming) else (response.status_code, incoming.headers)
+    head = None if events or not _is_short(incoming) else (response.status_code, incoming)
     if head is None:
-        turn.serves((response.status_code, incoming.headers))
+        turn.serves((response.status_code, incoming))
 
     def ended(tokens: int, failed: bytes | None) -> None:
         turn.ends(head, tokens)
         if failed is not None:  # after the success of its head, since of the two the later stands
             turn.learn((200, _EVENTS if events else {}), failed)
 
-    watch = Watch({} if response.is_closed else incoming.headers, ended, events=events)
+    watch = Watch("" if response.is_closed else incoming.header(b"content-encoding"), ended, events=events)
     if response.is_closed:
         watch.saw(response.content)
         watch.end()
@@ -98,12 +98,12 @@ def watched(incoming: Incoming, turn: Turn, library: Library) -> Any:
 
 
 def _is_short(incoming: Incoming) -> bool:
-    length = incoming.headers.get("content-length", "")
+    length = incoming.header(b"content-length")
     return incoming.response.is_closed or (length.isdecimal() and int(length) <= _SHORT)
 
 
 def _has_events(incoming: Incoming) -> bool:
-    return incoming.headers.get("content-type", "")[:17].lower() == "text/event-stream"
+    return incoming.header(b"content-type")[:17].lower() == "text/event-stream"
 
 
 def _error_text(incoming: Incoming) -> Generator[Step, Any, tuple[bytes, bool]]:
@@ -120,7 +120,7 @@ def _error_text(incoming: Incoming) -> Generator[Step, Any, tuple[bytes, bool]]:
 
 def _first_event(incoming: Incoming) -> Generator[Step, Any, bytes]:
     """What a stream says up to its first whole event, held back."""
-    unpacked = plain(incoming.headers.get("content-encoding", ""), FIRST_EVENT)
+    unpacked = plain(incoming.header(b"content-encoding"), FIRST_EVENT)
     text, size = b"", 0
     while unpacked is not None and size < FIRST_EVENT and not has_event(text):
         chunk = yield Pull(incoming)
@@ -133,5 +133,5 @@ def _first_event(incoming: Incoming) -> Generator[Step, Any, bytes]:
 
 
 def _unpacked(incoming: Incoming) -> bytes:
-    unpacked = plain(incoming.headers.get("content-encoding", ""), LONGEST_ERROR)
+    unpacked = plain(incoming.header(b"content-encoding"), LONGEST_ERROR)
     return b"" if unpacked is None else unpacked(b"".join(incoming.held))

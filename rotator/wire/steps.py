@@ -21,21 +21,39 @@ if TYPE_CHECKING:
 class Incoming:
     """A response while it comes in; ``held`` are the parts of its body that were read and not handed on.
 
-    ``headers`` have lower-case names; those that came in several lines are joined by a comma (RFC 9110, section 5.3).
+    Headers that came in several lines are joined by a comma (RFC 9110, section 5.3). They are read where they are asked for:
+    of most successes in a burst nobody asks for more than two.
     """
 
-    __slots__ = ("chunks", "closed", "headers", "held", "response")
+    __slots__ = ("_headers", "chunks", "closed", "held", "response")
 
     def __init__(self, response: Any) -> None:
         self.response = response
-        self.headers: dict[str, str] = {}
-        headers = self.headers
-        for raw_name, raw_value in response.headers.raw:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        self._headers: dict[str, str] | None = None
         self.chunks: Any = None
         self.closed = False
         self.held: list[bytes] = []
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All of them, by lower-case name."""
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = {}
+            for raw_name, raw_value in self.response.headers.raw:
+                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+                headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        return headers
+
+    def header(self, name: bytes) -> str:
+        """The first of that name, in lower case; empty where there is none."""
+        if self._headers is not None:
+            return self._headers.get(name.decode(), "")
+        for raw_name, raw_value in self.response.headers.raw:
+            if len(raw_name) == len(name) and raw_name.lower() == name:
+                found: str = raw_value.decode("latin-1")
+                return found
+        return ""
 
 
 class Send(Value):

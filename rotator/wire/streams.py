@@ -13,7 +13,7 @@ from rotator.core.providers.bodies import Body, tokens_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 TAIL = 65_536
 """Bytes kept of the end of a body, where the usage stands. Our choice: a usage is well below a kilobyte."""
@@ -75,16 +75,15 @@ def plain(encoding: str, limit: int) -> Callable[[bytes], bytes] | None:
 class Watch:
     """Sees the parts of one body.
 
-    ``ended`` is called once, with the tokens that were used (0 where that is not told) and the text of the first error
+    ``encoding`` is its content-encoding. ``ended`` is called once, with the tokens that were used (0 where that is not told) and the text of the first error
     event that passed, or None.
     """
 
     __slots__ = ("_carry", "_ended", "_events", "_failed", "_kept", "_open", "_plain", "_size", "_usages")
 
-    def __init__(self, headers: Mapping[str, str], ended: Callable[[int, bytes | None], None], *, events: bool) -> None:
+    def __init__(self, encoding: str, ended: Callable[[int, bytes | None], None], *, events: bool) -> None:
         self._ended = ended
         self._events = events
-        encoding = headers.get("content-encoding", "")
         self._plain = plain(encoding, 1 << 30) if events else plain(encoding, TAIL * 16)
         self._kept: list[bytes] = []
         self._size = 0

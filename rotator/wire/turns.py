@@ -12,6 +12,7 @@ import _thread
 from rotator.core.signals import Succeeded
 from rotator.engine.learning import facts_of_response
 from rotator.errors import RotatorError
+from rotator.wire.steps import Incoming
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rotator.engine import Lease, Rotator
 
     Key = tuple[str, str]
-    Head = tuple[int, Mapping[str, str]]
+    Head = tuple[int, Mapping[str, str] | Incoming]
 
 _ONCE_IN_SECS = 0.1
 """Seconds within which one reading stands for all. Our choice: a fiftieth of the time after which the file is written."""
@@ -105,7 +106,7 @@ class Turns:
     def _learn_now(self, key: Key, head: Head, tokens: int) -> float | None:
         """Learn a head that has just come; the instant that it was learned at. Nothing is raised: the answer is there."""
         try:
-            facts = self._rotator.observe(*key, status=head[0], headers=head[1], tokens=tokens)
+            facts = self._rotator.observe(*key, status=head[0], headers=_headers(head), tokens=tokens)
         except RotatorError:  # the account has left the file, or the engine is closed
             return None
         return facts[-1].at if facts else None
@@ -118,12 +119,16 @@ class Turns:
         if head is not None and name in pool:
             account = pool.account(name)
             facts = facts_of_response(
-                pool, account, model, at, status=head[0], headers=head[1], body=None, tokens=tokens
+                pool, account, model, at, status=head[0], headers=_headers(head), body=None, tokens=tokens
             )
         try:
             self._rotator.ingest(facts)
         except RotatorError:
             return
+
+
+def _headers(head: Head) -> Mapping[str, str]:
+    return head[1].headers if isinstance(head[1], Incoming) else head[1]
 
 
 class Turn:
@@ -142,8 +147,7 @@ class Turn:
     def learn(self, head: Head, body: bytes | None = None, refused_before: Iterable[str] = ()) -> tuple[Signal, ...]:
         """Learn a refusal; nothing when the engine is closed."""
         try:
-            status, headers = head
-            return self._lease.learn(status=status, headers=headers, body=body, refused_before=refused_before)
+            return self._lease.learn(status=head[0], headers=_headers(head), body=body, refused_before=refused_before)
         except RotatorError:
             return ()
 

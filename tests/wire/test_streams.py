@@ -17,7 +17,9 @@ ERROR = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"
 
 def watched(parts, *, events=False, headers=()):
     told = []
-    watch = Watch(dict(headers), lambda tokens, failed: told.append((tokens, failed)), events=events)
+    watch = Watch(
+        dict(headers).get("content-encoding", ""), lambda tokens, failed: told.append((tokens, failed)), events=events
+    )
     for part in parts:
         watch.saw(part)
     watch.end()
