@@ -90,7 +90,8 @@ class Rotator(Running):
         """The same choice as ``next`` would make now, not taken."""
         kept = _wanted(tags)
         with self._lock:
-            return self._choosing.decide(self._keeper.pool, model, self._look(), kept, session, among)
+            now = self._look()
+            return self._choosing.decide(self._keeper.pool, model, now, kept, session, among)
 
     def lease(
         self,
