@@ -97,8 +97,11 @@ def resolve(account: str, document: Mapping[str, Any], renewed: Tokens | None = 
     if "access_token" in referred:
         found_end = _end_beside(found["access_token"])
         access.expires_at = access.expires_at if found_end is None else found_end
-    for key in referred:
-        found[key] = _value(account, key, found[key])
+    try:
+        found.update({key: _value(account, key, found[key]) for key in referred})
+    except SecretMissing:
+        found, over, refresh = {}, None, None  # who reports errors with the locals of their frames
+        raise
     return Credentials(account, found, frozenset(referred), access, refresh)
 
 

@@ -109,6 +109,17 @@ class Fault:
         return hash(str(self))
 
 
+def forget(error: BaseException) -> None:
+    """Clear the locals of the frames that an error has left: who reports errors with locals would show the file's bytes."""
+    trace = error.__traceback__
+    while trace is not None:
+        try:
+            trace.tb_frame.clear()
+        except RuntimeError:  # it still runs
+            pass
+        trace = trace.tb_next
+
+
 class AccountsInvalid(OperatorError, ValueError):
     """The document is not a valid ``accounts.json``; ``faults`` names every fault that was found.
 

@@ -13,7 +13,7 @@ from rotator.core.signals import Held, Released
 from rotator.engine.learning import facts_of_choice, facts_of_response, shown_by
 from rotator.engine.leases import Lease
 from rotator.engine.running import Running
-from rotator.errors import BadArgument, UnknownAccount
+from rotator.errors import AccountsInvalid, BadArgument, UnknownAccount, forget
 from rotator.store.file import Store
 
 TYPE_CHECKING = False
@@ -45,7 +45,11 @@ class Rotator(Running):
 
         Raises AccountsMissing, AccountsDenied, AccountsInvalid (with every fault), AccountsUnreadable.
         """
-        return cls(Store(path), policy, clock)
+        try:
+            return cls(Store(path), policy, clock)
+        except AccountsInvalid as error:
+            forget(error)
+            raise
 
     @classmethod
     def memory(
@@ -55,7 +59,12 @@ class Rotator(Running):
 
         Raises AccountsInvalid for what is no document, and BadArgument for what JSON cannot say (NaN, an object of a class).
         """
-        return cls(_bytes_of(document), policy, clock)
+        try:
+            return cls(_bytes_of(document), policy, clock)
+        except (AccountsInvalid, BadArgument) as error:
+            document = b""
+            forget(error)
+            raise
 
     def next(
         self,

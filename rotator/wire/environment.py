@@ -137,10 +137,11 @@ def variables(credentials: Credentials) -> dict[str, str]:
         value = getattr(credentials, key)
         if value:
             found.update(dict.fromkeys(getattr(names, key), value))
-    for name, value in found.items():
-        if not _holdable(value):
-            message = f"{name} for {credentials.account} would hold a NUL or half a character, which no environment can"
-            raise OperatorError(message)
+    unfit = next((name for name in found if not _holdable(found[name])), None)
+    if unfit is not None:
+        found, secret, value = {}, "", ""  # who reports errors with the locals of their frames
+        message = f"{unfit} for {credentials.account} would hold a NUL or half a character, which no environment can"
+        raise OperatorError(message)
     return found
 
 

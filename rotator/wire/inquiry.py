@@ -15,6 +15,7 @@ from rotator import __version__
 from rotator.core.value import Value
 from rotator.errors import EndpointFailed, OriginRefused
 from rotator.wire.origins import origin_of, trusted
+from rotator.wire.unlogged import unlogged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ class Asker:
     def _send(self, asked: Asked) -> Answer:
         ends = self._clock.monotonic() + self._longest
         found = bytearray()
-        with self._client.stream(asked.method, asked.url, headers=[*asked.headers], content=asked.body) as response:
+        stream = self._client.stream(asked.method, asked.url, headers=[*asked.headers], content=asked.body)
+        with unlogged, stream as response:
             for piece in response.iter_bytes():
                 found += piece
                 if len(found) > MOST_BYTES or self._clock.monotonic() > ends or self._stop.is_set():

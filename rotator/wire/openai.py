@@ -7,6 +7,7 @@ head alone; the transports learn more.
 
 from __future__ import annotations
 
+from rotator.core.codec.tokens import short_hash
 from rotator.core.selection import Selected
 from rotator.errors import BadArgument, LoginNeeded, OriginRefused
 from rotator.wire.origins import Owners, origin, origin_of, owns, shown
@@ -80,7 +81,7 @@ class Accounts:
             raise LoginNeeded(message)
         if len(self._given) >= _MOST_GIVEN:
             self._given.pop(next(iter(self._given)))
-        self._given[key] = chosen.account
+        self._given[short_hash(key)] = chosen.account
         return key
 
     async def key_async(self) -> str:
@@ -91,7 +92,7 @@ class Accounts:
 
     def _account(self, request: Any) -> str | None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        return self._given.get(key) if scheme.lower() == "bearer" else None
+        return self._given.get(short_hash(key)) if scheme.lower() == "bearer" else None
 
     def _check(self, request: Any) -> None:
         """Before a request goes out, also across a redirect: keys go to the one origin alone."""

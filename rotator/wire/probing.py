@@ -50,10 +50,12 @@ _LONGEST_REASON = 200
 _REFUSALS = ("auth_failed", "banned", "restricted", "billing")
 _PASSING = ("rate_limited", "quota_exhausted", "overloaded", "server_error")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
-_TOKEN_LIKE = re.compile(r"(?=[\w.+/=-]*\d)(?=[\w.+/=-]*[A-Za-z])[\w.+/=-]{24,}", re.ASCII)
+_TOKEN_LIKE = re.compile(r"(?=[\w.+/=%\\-]*\d)(?=[\w.+/=%\\-]*[A-Za-z])[\w.+/=%\\-]{24,}", re.ASCII)
 """Our choice: what programs print of a key that they were refused with is as good as the key to whoever reads logs."""
 _LEAST_SECRET = 4
 """Shorter values are placeholders, and would mask ordinary words."""
+_IN_URL = re.compile(r"(?<=//)[^/@\s]+(?=@)|(?<=[?&])[^=&#\s]+=[^&#\s]+")
+"""Who asks, and what a query says: programs repeat the address that they were refused at."""
 
 
 class ProbeResult(Value):
@@ -255,7 +257,7 @@ def last_line(output: bytes, credentials: Credentials) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _LEAST_SECRET:
             line = line.replace(secret, "***")
-    line = _TOKEN_LIKE.sub("***", line)
+    line = _TOKEN_LIKE.sub("***", _IN_URL.sub("***", line))
     return "".join(c for c in line if c.isprintable())[:_LONGEST_REASON]
 
 

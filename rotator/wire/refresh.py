@@ -48,6 +48,15 @@ _resting: WeakKeyDictionary[Rotator, dict[str, _Rest]] = WeakKeyDictionary()
 """By engine and token: a person's new token does not wait for what became of the old one."""
 
 
+class _Rejected(str):
+    """A token that nobody sees who reports errors with the locals of their frames."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 def current(rotator: Rotator, name: str, *, rejected: str | None = None) -> Credentials:
     """The credentials of an account with an access token that is not about to end.
 
@@ -57,6 +66,7 @@ def current(rotator: Rotator, name: str, *, rejected: str | None = None) -> Cred
     an endpoint or a client id is missing); LoginNeeded (the provider says that the refresh token is dead, or a new one
     could not be kept); EndpointFailed (also for want of room on the disk, and when others refresh for too long).
     """
+    rejected = None if rejected is None else _Rejected(rejected)
     found = rotator.credentials(name)
     if _serves(found, rotator.now(), rejected):
         return found

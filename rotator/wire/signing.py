@@ -51,6 +51,8 @@ def signed(raw: Iterable[tuple[bytes, bytes]], credentials: Credentials) -> Head
         else:
             kept.append((name, value))
     provider = credentials.provider
+    if provider == "codex" and credentials.account_id is not None:
+        kept.append((b"ChatGPT-Account-Id", _sendable(credentials, credentials.account_id)))
     if credentials.access_token is not None:
         kept.append((_BEARER, b"Bearer " + _sendable(credentials, credentials.access_token)))
         if provider == "anthropic":
@@ -59,8 +61,6 @@ def signed(raw: Iterable[tuple[bytes, bytes]], credentials: Credentials) -> Head
         key = _sendable(credentials, credentials.api_key)
         place = _place(provider, there)
         kept.append((_BEARER, b"Bearer " + key) if place == b"authorization" else (place, key))
-    if provider == "codex" and credentials.account_id is not None:
-        kept.append((b"ChatGPT-Account-Id", _sendable(credentials, credentials.account_id)))
     return kept
 
 
@@ -108,6 +108,7 @@ def _sendable(credentials: Credentials, secret: str) -> bytes:
     """The secret as a header's value; the HTTP libraries quote a value that they refuse, so it must not come so far."""
     text = secret.strip()
     if not text or _UNFIT.search(text):
+        secret = text = ""  # who reports errors with the locals of their frames
         message = f"a credential of {credentials.account} is empty, or holds what no HTTP header can: look at its ends"
         raise SecretMissing(message)
     return text.encode("ascii")

@@ -110,8 +110,8 @@ def request(credentials: Credentials, model: str) -> Asked | None:
 
 def _chat(base_url: str | None, form: Form) -> str:
     """OpenAI's convention: a ``base_url`` with a path is the whole address of the API."""
-    base = (base_url or form.home).rstrip("/")
-    if not urlsplit(base).path:
-        base += urlsplit(form.home).path or "/v1"
+    base = (base_url or form.home).strip()
     joined(base, form.home, "/")
-    return base + _CHAT
+    parts = urlsplit(base)
+    path = parts.path.rstrip("/") or urlsplit(form.home).path or "/v1"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{_CHAT}"  # httpx logs it: no user, no query

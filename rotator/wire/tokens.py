@@ -15,10 +15,12 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from rotator import __version__
 from rotator.core.instants import aware
+from rotator.core.providers.error_words import known_word
 from rotator.core.providers.times import retry_after
 from rotator.core.value import Value
 from rotator.errors import SecretMissing
 from rotator.wire.origins import origin_of, trusted
+from rotator.wire.unlogged import unlogged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ _OF_THE_CLIENT = ("invalid_client", "unauthorized_client", "unsupported_grant_ty
 _OK, _REFUSALS, _SERVER_FAULTS = range(200, 300), range(400, 500), range(500, 600)
 _UNAUTHORIZED, _TOO_MANY = 401, 429
 _LONGEST_LIFE_SECS = 315_360_000.0
-_WORD_MAX = 64
 
 
 class Endpoint(Value):
@@ -122,6 +123,7 @@ def endpoint_of(found: Credentials) -> Endpoint:
         raise SecretMissing(message)
     place = origin_of(url)
     if place is None or not trusted(place):
+        url = ""  # who reports errors with the locals of their frames
         message = f"{found.account}: its token_url is neither https nor on this machine; no token goes there"
         raise SecretMissing(message)
     client_id = found.client_id or (known.client_id if known else None)
@@ -155,7 +157,8 @@ def _sent(endpoint: Endpoint, fields: dict[str, str]) -> _Said | Failed:
         reraise=True,
     )
     try:
-        with httpx.Client(timeout=httpx.Timeout(ANSWER_SECS, connect=CONNECT_SECS), follow_redirects=False) as client:
+        timeout = httpx.Timeout(ANSWER_SECS, connect=CONNECT_SECS)
+        with unlogged, httpx.Client(timeout=timeout, follow_redirects=False) as client:
             return attempts(_posted, client, endpoint.url, headers, body)
     except _NEVER_MADE:
         return Failed("cannot be reached")
@@ -219,11 +222,13 @@ def _object(content: bytes) -> dict[str, Any]:
 
 
 def _code(body: dict[str, Any]) -> str:
-    """The error's code, in RFC 6749's form or OpenAI's; a word, so that no message that repeats a token gets on."""
+    """The error's code, in RFC 6749's form or OpenAI's; a word that is known, so that nothing that repeats a token gets on."""
     error = body.get("error")
     if isinstance(error, dict):
         error = error.get("code") or error.get("type")
-    return error if isinstance(error, str) and error.replace("_", "").isalnum() and len(error) <= _WORD_MAX else ""
+    if not isinstance(error, str):
+        return ""
+    return error if error in (*_DEAD, *_OF_THE_CLIENT) else known_word(error)
 
 
 def end_of(token: str) -> float | None:

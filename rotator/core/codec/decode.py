@@ -70,8 +70,16 @@ class Document:
     def account(self, index: int) -> dict[str, Any]:
         """The JSON object of an account, decoded anew; it holds secrets."""
         start, end = self.spans[index]
-        value: dict[str, Any] = value_at(self.raw[start:end].decode(), 0)[0]
-        return value
+        return _Entry(value_at(self.raw[start:end].decode(), 0)[0])
+
+
+class _Entry(dict[str, "Any"]):
+    """A JSON object of which ``repr`` shows nothing: it is kept where locals and attributes may be looked at."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "{***}"
 
 
 def decode(raw: bytes, policy: Policy | None = None) -> tuple[Document, Pool]:
