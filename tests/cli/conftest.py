@@ -48,6 +48,7 @@ class Ran:
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     for name in (
+        "COLUMNS",
         "ROTATOR_ACCOUNTS",
         "XDG_CONFIG_HOME",
         "NO_COLOR",
