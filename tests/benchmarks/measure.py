@@ -181,9 +181,38 @@ def memory(folder: Path) -> None:
     )
 
 
+def transports() -> None:
+    from test_transport import measure_transport
+
+    found = measure_transport()
+    for name in ("httpx", "httpx2"):
+        line(
+            f"a request through the transport, {name}, added",
+            f"{found[f'{name}.added_secs'] * 1000:.2f} ms, {found[f'{name}.added_fraction']:.0%}",
+            "the bare client, loopback",
+            "0.3 ms or 15 %",
+        )
+        line(
+            f"100 requests at once, {name}, requests/s",
+            f"{found[f'{name}.throughput']:.2f} x",
+            "the bare client, loopback",
+            "0.85 x",
+        )
+        line(
+            f"first byte of a stream, {name}, provider takes 20 ms",
+            f"{found[f'{name}.first_byte']:.2f} x",
+            "the bare client, loopback",
+            "1.1 x",
+        )
+
+
 def row(what: str, figure: float, reference: str, limit: float | None) -> None:
     shown = f"{figure:,.0f}" if figure > 100 else f"{figure:.2f} x"
     bound = "" if limit is None else f"{limit:,.0f}" if limit > 100 else f"{limit:.1f} x"
+    line(what, shown, reference, bound)
+
+
+def line(what: str, shown: str, reference: str, bound: str) -> None:
     print(f"| {what} | {shown} | {reference} | {bound} |", flush=True)
 
 
@@ -196,3 +225,4 @@ if __name__ == "__main__":
         flush(Path(name))
         large_flush(Path(name))
         memory(Path(name))
+        transports()
