@@ -581,3 +581,13 @@ def test_a_refusal_of_one_model_says_nothing_of_another():
     rotator.ingest([RateLimited("a", MODEL, START, 60.0)])
     assert isinstance(rotator.explain(MODEL), Parked)
     assert isinstance(rotator.explain("other"), Selected)
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_of_a_hundred_parallel_callers_no_account_gets_more_than_its_share_by_more_than_a_fifth(served):
+    rotator = of_document(*[account(name) for name in "abcde"])
+    for name in "abcde" if served else "":
+        rotator.observe(name, MODEL, status=200, tokens=1000)
+    taken = Counter(rotator.lease(MODEL).account for _ in range(100))
+    assert set(taken) == set("abcde")
+    assert max(taken.values()) <= 24

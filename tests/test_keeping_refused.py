@@ -183,7 +183,7 @@ def test_a_pool_that_cannot_be_written_for_long_holds_a_bounded_number_of_facts(
         rotator.ingest([reading("c", 0.25)])
         for _ in range(12_000):
             clock.advance(61)
-            rotator.ingest([RateLimited("a", MODEL, clock.wall, 60.0), Succeeded("b", MODEL, clock.wall)])
+            rotator.ingest([RateLimited("a", MODEL, clock.wall, 60.0), Succeeded("b", "other", clock.wall)])
         ledger = rotator._keeper._ledger
         assert len(ledger._pending) <= 2 * 4096 + 200
         save(path, document(account("a"), account("b"), account("c"), note="a person was here"))

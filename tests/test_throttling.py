@@ -18,6 +18,8 @@ REFUSED = {"status": 429, "headers": {}, "body": None}
 OVERLOADED = {"status": 529, "headers": {}, "body": None}
 LONG = {"status": 429, "headers": {"retry-after": "7200"}, "body": None}
 NAMES = ("a", "b", "c")
+TWO = {"throttle_witnesses": 2}
+"""Two that are refused alike are enough."""
 
 
 def provider(name, **parts):
@@ -25,6 +27,7 @@ def provider(name, **parts):
 
 
 def engine(*more, clock=None, **parts):
+    parts = {"policy": TWO, **parts}
     return Rotator.memory(document(*map(provider, NAMES), *more, **parts), clock=clock or FakeClock())
 
 
@@ -189,7 +192,7 @@ def test_who_waits_is_woken_when_the_probe_is_served():
 
 def test_it_is_in_the_file_of_every_account_and_a_restart_knows_of_it(tmp_path):
     path, clock = tmp_path / "accounts.json", FakeClock()
-    save(path, document(*map(provider, NAMES)))
+    save(path, document(*map(provider, NAMES), policy=TWO))
     with Rotator.open(path, clock=clock) as rotator:
         for name in ("a", "b"):
             rotator.observe(name, MODEL, **REFUSED)
@@ -206,7 +209,7 @@ def test_it_is_in_the_file_of_every_account_and_a_restart_knows_of_it(tmp_path):
 
 def test_processes_that_hear_of_one_refusal_each_find_out_together(tmp_path):
     path, clock = tmp_path / "accounts.json", FakeClock()
-    save(path, document(*map(provider, NAMES)))
+    save(path, document(*map(provider, NAMES), policy=TWO))
     for name in ("a", "b"):
         with Rotator.open(path, clock=clock) as rotator:
             facts = rotator.observe(name, MODEL, **REFUSED)
@@ -274,7 +277,7 @@ GROUP = [provider("a", quota_group="org"), provider("b", quota_group="org")]
 
 def test_a_quota_group_is_one_witness_and_is_excused_together():
     clock = FakeClock()
-    rotator = Rotator.memory(document(*GROUP, provider("c"), provider("d")), clock=clock)
+    rotator = Rotator.memory(document(*GROUP, provider("c"), provider("d"), policy=TWO), clock=clock)
     for name in ("a", "b"):
         facts = rotator.observe(name, MODEL, **REFUSED)
         assert not any(isinstance(fact, Throttled) for fact in facts)
@@ -287,7 +290,7 @@ def test_a_quota_group_is_one_witness_and_is_excused_together():
 
 def test_what_excuses_one_of_a_quota_group_excuses_all_of_it():
     others = account("x", quota_group="org"), provider("y", quota_group="org", models=["other"])
-    rotator = Rotator.memory(document(*GROUP, provider("c"), *others), clock=FakeClock())
+    rotator = Rotator.memory(document(*GROUP, provider("c"), *others, policy=TWO), clock=FakeClock())
     rotator.ingest([RateLimited("a", MODEL, START, 60.0), Throttled("b", MODEL, START, START)])
     blocked = {c.account: c.blocked_by for c in rotator.explain(MODEL).candidates}
     assert blocked == {"a": None, "b": None, "c": None, "x": "cooldown", "y": "model_not_served"}
@@ -342,7 +345,7 @@ def test_a_pick_loads_nothing_of_it_until_somebody_throttles():
 
 def test_a_throttle_of_this_morning_costs_nothing_and_binds_nobody(tmp_path):
     path, clock = tmp_path / "accounts.json", FakeClock()
-    save(path, document(*map(provider, NAMES)))
+    save(path, document(*map(provider, NAMES), policy=TWO))
     with Rotator.open(path, clock=clock) as rotator:
         for name in ("a", "b"):
             rotator.observe(name, MODEL, **REFUSED)

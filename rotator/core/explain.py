@@ -117,6 +117,14 @@ def chosen(account: Account, model: str, now: float) -> str:
     return f"{account.name}: {percent(left)} left{until}"
 
 
+def parked(model: str, wait_secs: float, *, for_itself: bool) -> str:
+    """Why nobody was chosen, and for how long: nobody is ready, or a conversation does better to wait ``for_itself``."""
+    if for_itself:
+        told = "admission: quota is short, and this conversation would begin anew elsewhere; it looks again in"
+        return f"{told} {duration(wait_secs)}"
+    return f"nobody is ready for {model}, the first will be in {duration(wait_secs)}"
+
+
 def blocked(account: Account, word: str, ready_at: float, now: float) -> str:
     """Why an account cannot serve, and for how long: ``a@example.com cools down for 4 h 12 min``."""
     if word == "cooldown" and _is_shared(account, ready_at):

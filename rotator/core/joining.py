@@ -136,6 +136,7 @@ def _window(one: Window, other: Window) -> Window:
     """What was left and when it ends are two registers; each is that of the side which was told last."""
     read = max(one, other, key=_reading)
     ends = max(one, other, key=lambda w: (w.reset_updated_at, w.reset_time is not None, w.reset_time or 0.0))
+    measured = max(one, other, key=_measured)
     lengths = [w.length_secs for w in (one, other) if w.length_secs is not None]
     return Window(
         one.name,
@@ -147,6 +148,8 @@ def _window(one: Window, other: Window) -> Window:
         max([w.spent_tokens for w in (one, other) if w.updated_at == read.updated_at]),
         _known_later(one, other, "capacity_tokens"),
         _known_later(one, other, "kind"),
+        measured.measured_from,
+        measured.measured_tokens,
     )
 
 
@@ -154,6 +157,10 @@ def _known_later(one: Window, other: Window, key: str) -> Any:
     """What the later reading knows of it, else what the other one does."""
     first, second = getattr(one, key), getattr(other, key)
     return _of_the_later(one.updated_at, first, other.updated_at, second) or first or second
+
+
+def _measured(window: Window) -> tuple[float, float, int]:
+    return window.updated_at, -1.0 if window.measured_from is None else window.measured_from, window.measured_tokens
 
 
 def _reading(window: Window) -> tuple[float, bool, float]:
@@ -219,7 +226,17 @@ def _model(one: ModelState, other: ModelState, policy: Policy) -> ModelState:
         last_success_at=max(one.last_success_at, other.last_success_at),
         confidence=_of_the_later(one.updated_at, one.confidence, other.updated_at, other.confidence),
         updated_at=max(one.updated_at, other.updated_at),
+        request_tokens=_of_the_later(
+            one.last_success_at, one.request_tokens, other.last_success_at, other.request_tokens
+        ),
+        refused_since=_since(one, other),
     )
+
+
+def _since(one: ModelState, other: ModelState) -> float:
+    """The earlier beginning of a row of refusals that no success of either side ended."""
+    served_at = max(one.last_success_at, other.last_success_at)
+    return min([side.refused_since for side in (one, other) if side.refused_since > served_at], default=0.0)
 
 
 def _line(one: Runtime, other: Runtime) -> dict[str, str]:

@@ -26,8 +26,8 @@ class Pending:
 
     So a pool that cannot be written holds no more successes, readings, placements and rotations than there are models,
     windows and sessions, however many requests it serves; refusals and what people say are all kept. Replaying what is
-    held gives what replaying everything gives, except for ``spent_tokens`` of a window whose reading is newer than
-    requests that arrive after it: the tokens of successes that became one are charged at the instant of the last.
+    held gives what replaying everything gives, but for what own traffic teaches of windows and requests (``metering``): that
+    is told from fewer readings, and the tokens of successes that became one are charged at the instant of the last.
     """
 
     def __init__(self, signals: Iterable[Signal] = ()) -> None:
@@ -96,7 +96,11 @@ def merged(later: Signal, earlier: Signal) -> Signal | None:
     if tidy(later.at) < tidy(earlier.at):
         return None
     if type(later) is Succeeded and type(earlier) is Succeeded:
-        return later.replace(tokens=earlier.tokens + later.tokens) if earlier.tokens else later
+        if not earlier.tokens:
+            return later
+        if not later.tokens:
+            return earlier.replace(at=later.at)
+        return later.replace(tokens=earlier.tokens + later.tokens, requests=earlier.requests + later.requests)
     if type(later) is QuotaObserved and type(earlier) is QuotaObserved:
         return later if _covers(later, earlier) else None
     return later

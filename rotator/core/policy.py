@@ -60,6 +60,9 @@ class Policy(Value):
     """Longest cooldown in seconds after a 5xx."""
     throttle_within: float = 30.0
     """Seconds within which two accounts must be refused alike, without a quota named, to make it the provider's doing."""
+    throttle_witnesses: int = 3
+    """Accounts that must be refused alike before it is the provider's doing: two that reach their own limits within seconds
+    are common. Where there are but two, and no delay is told, two."""
     throttle_hint_max: float = 3600.0
     """Longest retry delay in seconds of such a refusal: per-minute and per-hour limits are told so, a longer one is of a plan."""
     throttle_backoff: float = 5.0
@@ -82,6 +85,14 @@ class Policy(Value):
     """Sticky sessions remembered for each account; the least recently used goes first."""
     session_ttl: float = 3600.0
     """Seconds after its last use at which a session may move: prompt caches live for minutes, people pause for longer."""
+    session_warm: float = 300.0
+    """Seconds after its last use for which a session's prompt cache is taken to be warm: what most providers keep."""
+    admission_share: float = 0.5
+    """Share of accounts without quota to spare above which a session waits for its account rather than begin anew elsewhere."""
+    admission_size: float = 3.0
+    """Times what a request usually takes, from which a session's next request is too large to begin anew in a shortage."""
+    admission_wait: float = 30.0
+    """Seconds after which such a session looks again."""
     weight_ready_now: float = 1.0
     """Points for being able to serve now, so that a wait never outbids a ready account of the same tier."""
     weight_remaining: float = 1.0
@@ -96,15 +107,15 @@ class Policy(Value):
     """Seconds of waiting that cost one point."""
     wait_max: float = 10.0
     """Most points that waiting can cost."""
-    weight_consecutive_429: float = 0.5
+    weight_consecutive_429: float = 0.2
     """Points for each refusal or failure in a row, at most four, fading."""
     error_half_life: float = 420.0
     """Seconds in which the memory of a failure halves (a decay constant of ten minutes)."""
-    weight_staleness: float = 0.1
+    weight_staleness: float = 0.02
     """Points lost when nothing is known with confidence."""
     confidence_half_life: float = 3600.0
     """Seconds in which the confidence in an observation halves."""
-    weight_recent_success: float = 0.05
+    weight_recent_success: float = 0.01
     """Points for a success just now: breaks ties towards what is known to work."""
     success_half_life: float = 420.0
     """Seconds in which a success halves."""
@@ -112,6 +123,13 @@ class Policy(Value):
     """Points for each request in flight, divided by the account's ``weight``; spreads bursts."""
     in_flight_max: float = 1.0
     """Most points that requests in flight can cost."""
+    weight_flex: float = 0.3
+    """Points that an account loses which also serves a model that fewer accounts serve: it is kept for that."""
+    weight_open: float = 1.0
+    """Points for beginning a window that begins with a request, when that is due: its clock should run before it is needed."""
+    open_stagger: float = 0.3
+    """Share of a window's length, divided by the number of accounts, between two such beginnings: in phase they would all
+    end together."""
 
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -123,6 +141,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "quarantine_after": (1, 1000000),
     "auth_failed_after": (1, 1000000),
     "sessions_max": (0, 10000),
+    "throttle_witnesses": (2, 1000),
     "guard_remaining": (0.0, 1.0),
     "price_floor": (0.0, 1.0),
     "price_unknown": (0.0, 1.0),
@@ -135,4 +154,4 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 """Closed ranges of the fields that need one of their own; every other number is 0 to ``RANGE_MAX``."""
 RANGE_MAX = 31536000.0
-WHOLE_NUMBERS = frozenset({"quarantine_after", "auth_failed_after", "sessions_max"})
+WHOLE_NUMBERS = frozenset({"quarantine_after", "auth_failed_after", "sessions_max", "throttle_witnesses"})

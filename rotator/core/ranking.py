@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from rotator.core.choice import ANYBODY, Choice, Wanted, stand
 from rotator.core.scorer import Standing, appraise, remaining
-from rotator.core.state import NEVER, Cooldown
-from rotator.core.value import Value
+from rotator.core.state import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from rotator.core.policy import Policy
+    from rotator.core.openings import Openings
+    from rotator.core.outlook import Outlook
     from rotator.core.pool import Pool
     from rotator.core.scorer import Tier
-    from rotator.core.state import Account
 
     Ready = tuple[Tier, float, int, int]
     Waiting = tuple[float, int, int]
@@ -46,63 +46,6 @@ def scored_at(index: int, size: int, now: float) -> float:
     return float(second + (index - second) % -(-size // _AT_ONCE)) if size > _AT_ONCE else float(second)
 
 
-class Wanted(Value):
-    """Which accounts are considered: those that bear all ``tags`` and, unless ``among`` is None, are named in it."""
-
-    tags: tuple[str, ...] = ()
-    among: frozenset[str] | None = None
-
-    def has(self, account: Account) -> bool:
-        """Whether the account is one of them."""
-        if self.among is not None and account.name not in self.among:
-            return False
-        return not self.tags or set(self.tags) <= set(account.tags)
-
-
-ANYBODY = Wanted()
-
-
-class Choice(Value):
-    """The place of the chosen account in file order and the word for why; or None and when to look again.
-
-    ``wake_at`` is ``NEVER`` when only a person can help. ``probes`` is whether failed probes were heeded, ``closed`` the
-    providers that were to be sent nothing.
-    """
-
-    index: int | None
-    reason: str | None
-    wake_at: float = NEVER
-    shadow: int | None = None
-    probes: bool = True
-    closed: frozenset[str] = frozenset()
-
-
-def shut(account: Account, now: float, policy: Policy) -> Account:
-    """The account of a provider that throttles and has as many requests in flight as it may: it pauses for a moment."""
-    pause = Cooldown(now + policy.guard_wait, 0.0, "upstream")
-    return account.replace(runtime=account.runtime.replace(cooldowns=(pause,)))
-
-
-def stand(
-    account: Account,
-    model: str,
-    now: float,
-    scored_at: float,
-    policy: Policy,
-    in_flight: int,
-    *,
-    probes: bool,
-    closed: frozenset[str],
-) -> Standing:
-    """``appraise``, where ready accounts of ``closed`` providers are guarded too."""
-    standing = appraise(account, model, now, scored_at, policy, in_flight, probes=probes)
-    if standing.blocked_by is not None or account.provider not in closed:
-        return standing
-    return appraise(shut(account, now, policy), model, now, scored_at, policy, in_flight, probes=probes).replace(
-        guarded=True
-    )
-
-
 class Ranking:
     """The order of a pool's accounts for ``model``, of those that are ``wanted``; those of ``closed`` providers wait."""
 
@@ -117,8 +60,10 @@ class Ranking:
         self._in_flight: Mapping[str, int] = {}
         self._now = self._valid_until = 0.0
         self._second = 0
-        self._choice: Choice | None = None
+        self._choices: dict[bool, Choice] = {}
         self._without_probes: Ranking | None = None
+        self._outlook: Outlook | None = None
+        self._models: frozenset[str] | None = None
 
     def follow(self, pool: Pool, now: float, in_flight: Mapping[str, int], touched: Iterable[int] | None) -> None:
         """Bring the order up to date: ``touched`` are the accounts that may differ since the last call, None is all."""
@@ -134,7 +79,7 @@ class Ranking:
             self._pool, self._now, self._second, self._in_flight = pool, now, second, in_flight
             self._without_probes = None
             rounds = -(-len(pool) // _AT_ONCE)
-            if first or not same_policy or len(turns) >= rounds:
+            if first or self._hears_of_a_model(pool, touched or ()) or not same_policy or len(turns) >= rounds:
                 self._rebuild(pool)
             else:
                 for turn in turns:
@@ -142,17 +87,23 @@ class Ranking:
                         self._place(index)
                 for index in touched or ():
                     self._place(index)
-        self._choice = None
+        self._choices = {}
         while self._waiting and self._waiting[0][0] <= now:
             _, index, version = heappop(self._waiting)
             if version == self._version[index]:
                 self._place(index)
 
-    def choose(self) -> Choice:
-        """The choice among those who are ready now."""
-        if self._choice is None:
-            self._choice = self._decide()
-        return self._choice
+    def _hears_of_a_model(self, pool: Pool, touched: Iterable[int]) -> bool:
+        """Whether an account knows of a model that none knew of when it was looked out for rare ones."""
+        known = self._models
+        return known is not None and any(not pool.at(index).runtime.models.keys() <= known for index in touched)
+
+    def choose(self, *, anew: bool = False) -> Choice:
+        """The choice among those who are ready now; ``anew``: for a session without a home, which the active account does not bind."""
+        choice = self._choices.get(anew)
+        if choice is None:
+            choice = self._choices[anew] = self._decide(anew=anew)
+        return choice
 
     def home(self, index: int) -> Choice | None:
         """The choice of that account for a session that lives there, or None when it must move."""
@@ -161,9 +112,14 @@ class Ranking:
             heeded = self.choose().probes
             return None if heeded or self._without_probes is None else self._without_probes.home(index)
         standing = self._standings[index]
-        if standing is None or not self._ready[index] or standing.tier != top[0]:
+        if standing is None or not self._ready[index] or standing.tier[:2] != top[0][:2]:
             return None
-        return Choice(index, "sticky_session", probes=self._probes, closed=self._closed)
+        return Choice(index, "sticky_session", NEVER, None, self._probes, self._closed, self._outlook)
+
+    def spent_share(self) -> float:
+        """Share of the accounts that could serve, but for quota or their reserve."""
+        serving = [s for s in self._standings if s is not None and s.ready_at != NEVER]
+        return sum([s.tier[2] or s.blocked_by == "quota" for s in serving]) / max(len(serving), 1)
 
     def _rebuild(self, pool: Pool) -> None:
         size = len(pool)
@@ -173,6 +129,12 @@ class Ranking:
         self._best: list[Ready] = []
         self._waiting: list[Waiting] = []
         self._counts: dict[Tier, list[int]] = {}
+        self._openings: Openings | None = None
+        self._models, self._outlook = None, None
+        if any(account.models != ("*",) for account in pool):
+            from rotator.core.outlook import looked_out  # where all serve all models, nobody is kept for one
+
+            self._models, self._outlook = looked_out(pool, self.model)
         self._total = self._guarded = self._unprobed = 0
         push_ready, push_waiting = self._best.append, self._waiting.append
         for index, account in enumerate(pool):
@@ -187,11 +149,11 @@ class Ranking:
         account = pool.at(index)
         flying = self._in_flight.get(account.name, 0) if self._in_flight else 0
         when = scored_at(index, len(pool), self._now)
+        policy, now, probes, outlook = pool.policy, self._now, self._probes, self._outlook
         if not self._closed:
-            return appraise(account, self.model, self._now, when, pool.policy, flying, probes=self._probes)
-        return stand(
-            account, self.model, self._now, when, pool.policy, flying, probes=self._probes, closed=self._closed
-        )
+            return appraise(account, self.model, now, when, policy, flying, probes=probes, outlook=outlook)
+        closed = self._closed
+        return stand(account, self.model, now, when, policy, flying, probes=probes, closed=closed, outlook=outlook)
 
     def _enter(
         self,
@@ -202,6 +164,8 @@ class Ranking:
     ) -> None:
         self._standings[index] = standing
         version = self._version[index]
+        if standing.began_at != NEVER or (self._openings is not None and index in self._openings):
+            self._begin(index, standing)
         self._guarded += standing.guarded
         self._unprobed += standing.blocked_by == "unavailable"
         if standing.blocked_by is None:
@@ -213,6 +177,15 @@ class Ranking:
             push_ready((standing.tier, -standing.total, index, version))
         elif standing.ready_at != NEVER and not standing.guarded:
             push_waiting((standing.ready_at, index, version))
+
+    def _begin(self, index: int, standing: Standing) -> None:
+        """Note an account whose window begins with a request."""
+        assert self._pool is not None
+        if self._openings is None:
+            from rotator.core.openings import Openings  # a pool that knows of no window needs none
+
+            self._openings = Openings(len(self._pool))
+        self._openings.enter(index, standing, self._in_flight.get(self._pool.at(index).name, 0))
 
     def _place(self, index: int) -> None:
         """Appraise one account anew and put it where it belongs now; what it was is left behind as out of date."""
@@ -249,7 +222,7 @@ class Ranking:
             heappop(best)
         return None
 
-    def _decide(self) -> Choice:
+    def _decide(self, *, anew: bool) -> Choice:
         pool = self._pool
         assert pool is not None
         while self._waiting and self._waiting[0][2] != self._version[self._waiting[0][1]]:
@@ -259,38 +232,66 @@ class Ranking:
         top = self._top()
         if top is None:
             if self._unprobed and self._probes:
-                return self._decide_without_probes(pool)
+                return self._decide_without_probes(pool, anew=anew)
             if self._guarded:
                 wake_at = min(wake_at, self._now + pool.policy.guard_wait)
                 self._valid_until = self._now
-            return Choice(None, None, wake_at, None, self._probes, self._closed)
-        tier, _, best, _ = top
+            return Choice(None, None, wake_at, None, self._probes, self._closed, self._outlook)
+        return self._chosen(pool, top, anew=anew)
+
+    def _chosen(self, pool: Pool, top: Ready, *, anew: bool) -> Choice:
+        """The choice where somebody is ready; ``top`` is who scores best, but for windows that are due to be begun."""
+        tier, worth, best, _ = top
         ready, usable = self._counts[tier]
+        outlook, bonus = self._outlook, 0.0
+        opener = None if self._openings is None else self._openings.best()
+        if self._openings is not None and opener is not None and opener[0] == tier:
+            due_at = self._openings.due_at(pool.policy)
+            if due_at <= self._now:
+                from rotator.core.outlook import Outlook  # seldom due
+
+                outlook = Outlook(True, () if outlook is None else outlook.rare)
+                bonus = pool.policy.weight_open
+                if opener[1] - bonus < worth:
+                    worth, best = opener[1] - bonus, opener[2]
+            else:
+                self._valid_until = min(self._valid_until, due_at)
         active = pool.index(pool.active) if pool.active is not None and pool.active in pool else None
-        index, reason, shadow = self._pick(pool, tier, best, active, usable)
+        index, reason, shadow = self._pick(pool, tier, (best, -worth, bonus), active, usable, anew)
         if tier[0]:
             reason = "emergency"
         elif self._total == 1:
             reason = "only_ready"
         elif ready == 1:
             reason = "priority"
-        return Choice(index, reason, NEVER, shadow, self._probes, self._closed)
+        return Choice(index, reason, NEVER, shadow, self._probes, self._closed, outlook)
 
-    def _decide_without_probes(self, pool: Pool) -> Choice:
+    def _decide_without_probes(self, pool: Pool, *, anew: bool) -> Choice:
         if self._without_probes is None:
             self._without_probes = Ranking(self.model, self._wanted, probes=False, closed=self._closed)
         self._without_probes.follow(pool, self._now, self._in_flight, None)
-        return self._without_probes.choose()
+        return self._without_probes.choose(anew=anew)
 
-    def _pick(self, pool: Pool, tier: Tier, best: int, active: int | None, usable: int) -> tuple[int, str, int | None]:
+    def _pick(
+        self,
+        pool: Pool,
+        tier: Tier,
+        best: tuple[int, float, float],
+        active: int | None,
+        usable: int,
+        anew: bool,
+    ) -> tuple[int, str, int | None]:
+        """``best`` is who scores best, that score, and the bonus in it of those whose windows wait to be begun."""
         selector = pool.policy.selector
         if selector == "chain":
             return self._chain(pool, tier), "chain", None
-        scored, reason = best, "best_score"
-        if active is not None and active != best and self._ready[active]:
-            holder, challenger = self._standings[active], self._standings[best]
-            assert holder is not None and challenger is not None  # noqa: PT018
-            if holder.tier == tier and challenger.total <= holder.total + pool.policy.hysteresis:
+        scored, challenge, bonus = best
+        reason = "best_score"
+        if active is not None and active != scored and self._ready[active] and not anew:
+            holder = self._standings[active]
+            assert holder is not None
+            held = holder.total + (bonus if self._openings is not None and self._openings.waits(active) else 0.0)
+            if holder.tier == tier and challenge <= held + pool.policy.hysteresis:
                 scored, reason = active, "hysteresis"
         if selector == "score" and usable:
             return scored, reason, None

@@ -57,14 +57,21 @@ def _excused(states: Iterable[ModelState], cooldown: Cooldown, policy: Policy) -
     return any(excuses(shared, cooldown, policy) for state in states for shared in state.cooldowns)
 
 
+def _refused_since(state: ModelState, at: float) -> float:
+    """When the present row of refusals began, with one at ``at``."""
+    if at <= state.last_success_at:
+        return state.refused_since
+    return min(state.refused_since, at) if state.refused_since else at
+
+
 def rate_limited(runtime: Runtime, news: RateLimited, policy: Policy) -> Runtime:
     """A 429: a cooldown as long as the provider said, else a step of the ladder."""
     at = tidy(news.at)
     state = runtime.models.get(news.model, UNKNOWN_MODEL)
     delay, source = news.retry_delay_secs, news.source or "retry-after"
     count = counted(state.consecutive_429, at, _ended(runtime, state), runtime.cooldowns, state.cooldowns)
-    changes = {"last_429_at": max(at, state.last_429_at)}
-    if delay is not None and at >= state.last_429_at:
+    changes = {"last_429_at": max(at, state.last_429_at), "refused_since": _refused_since(state, at)}
+    if delay is not None and source != "default" and at >= state.last_429_at:
         changes["last_retry_delay_secs_raw"] = delay
         changes["last_retry_delay_secs_client"] = min(delay, policy.client_delay_max)
     if delay is None:
@@ -93,7 +100,7 @@ def server_failed(runtime: Runtime, news: ServerFailed, policy: Policy) -> Runti
     if _excused((state,), cooldown, policy):
         count = runtime.consecutive_failures
     if news.overloaded:
-        state = state.replace(last_429_at=max(at, state.last_429_at))
+        state = state.replace(last_429_at=max(at, state.last_429_at), refused_since=_refused_since(state, at))
     failed_at = max(at, runtime.last_failure_at)
     return _cooled(runtime, news.model, cooldown, policy, state, consecutive_failures=count, last_failure_at=failed_at)
 

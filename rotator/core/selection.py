@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 from itertools import islice
 
+from rotator.core.choice import ANYBODY, Choice, Wanted, shut, stand
 from rotator.core.instants import aware
-from rotator.core.ranking import ANYBODY, Choice, Ranking, Wanted, scored_at, shut, stand
+from rotator.core.ranking import Ranking, scored_at
 from rotator.core.scorer import Score, Tier, confidence, score_of
 from rotator.core.state import NEVER
 from rotator.core.value import Value
@@ -128,8 +129,9 @@ class Outcome:
     def _standing(self, account: Account) -> Standing:
         when = scored_at(self.pool.index(account.name), len(self.pool), self.decided)
         policy, flying = self.pool.policy, self._in_flight.get(account.name, 0)
-        probes, closed = self._choice.probes, self._choice.closed
-        return stand(account, self.model, self.decided, when, policy, flying, probes=probes, closed=closed)
+        probes, closed, outlook = self._choice.probes, self._choice.closed, self._choice.outlook
+        model, now = self.model, self.decided
+        return stand(account, model, now, when, policy, flying, probes=probes, closed=closed, outlook=outlook)
 
     def _shown(self, account: Account, standing: Standing) -> Account:
         """The account as people see it: one that waits for its turn at its provider shows that."""
@@ -146,6 +148,8 @@ class Outcome:
             reason = self._choice.reason
         elif ready and best_tier is not None:
             reason = "lower_tier" if standing.tier > best_tier else "lower_score"
+        elif ready and self._choice.waits:
+            reason = "admission"
         next_ready = min(account.next_ready_at(self.pool.policy), standing.ready_at)
         return Candidate(
             account.name,
@@ -247,6 +251,11 @@ class Parked(Outcome):
     outcome = "parked"
 
     @property
+    def for_itself(self) -> bool:
+        """Whether only this conversation waits: others would be served."""
+        return self._choice.waits
+
+    @property
     def wake_at(self) -> datetime:
         """The earliest instant at which an account can serve, to the microsecond and never before it."""
         wake_at = max(self._choice.wake_at, self.decided)
@@ -256,10 +265,10 @@ class Parked(Outcome):
     @property
     def explanation(self) -> str:
         """The decision in one line."""
-        from rotator.core.explain import duration
+        from rotator.core.explain import parked
 
-        wait = duration(self._choice.wake_at - self.decided)
-        return "; ".join([f"nobody is ready for {self.model}, the first will be in {wait}", *self._others(_TOLD)])
+        told = parked(self.model, self._choice.wake_at - self.decided, for_itself=self.for_itself)
+        return "; ".join([told, *self._others(_TOLD)])
 
 
 class Unavailable(Outcome):
@@ -299,16 +308,6 @@ def outcome_of(
     return kind(pool, model, now, wanted, in_flight, choice)
 
 
-def session_home(pool: Pool, session: str, now: float) -> int | None:
-    """The place of the account on which a session was last placed, unless that is longer ago than its time to live."""
-    best, last = None, now - pool.policy.session_ttl
-    for index, account in enumerate(pool):
-        used = account.runtime.sessions.get(session)
-        if used is not None and used > last:
-            best, last = index, used
-    return best
-
-
 def select(
     pool: Pool,
     model: str,
@@ -318,12 +317,14 @@ def select(
     session: str | None = None,
     in_flight: Mapping[str, int] | None = None,
     among: frozenset[str] | None = None,
+    size: int | None = None,
     ranking: Ranking | None = None,
 ) -> Selected | Parked | Unavailable:
     """The decision for one request of ``model`` at ``now`` (epoch seconds).
 
-    Only accounts that bear all ``tags`` are considered, and of these, unless it is None, only those named in ``among``. A ``session`` stays where it was placed while that account is ready
-    and of the best tier. ``in_flight`` counts leases by account. ``ranking`` is one that already follows this pool.
+    Only accounts that bear all ``tags`` are considered, and unless it is None, only those ``among`` the named. A ``session``
+    stays where it is while that account is ready and of no lower priority, or waits for it as ``homes`` says by its ``size``.
+    ``in_flight`` counts leases by account. ``ranking`` is one that already follows this pool.
     """
     flying = in_flight or {}
     wanted = Wanted(tags, among) if tags or among is not None else ANYBODY
@@ -332,6 +333,7 @@ def select(
         ranking.follow(pool, now, flying, None)
     choice = None
     if session is not None and pool.policy.selector in ("score", "chain"):
-        home = session_home(pool, session, now)
-        choice = None if home is None else ranking.home(home)
-    return outcome_of(pool, model, now, wanted, flying, choice or ranking.choose())
+        from rotator.core.homes import settled  # most who choose have no conversations
+
+        choice = settled(pool, model, session, now, size, ranking)
+    return outcome_of(pool, model, now, wanted, flying, choice or ranking.choose(anew=session is not None))

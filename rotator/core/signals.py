@@ -37,12 +37,13 @@ class QuotaObserved(Value):
 
 
 class Succeeded(Value):
-    """The account served a request of this model; ``tokens`` used, where known."""
+    """The account served a request of this model; ``tokens`` used, where known, by as many ``requests`` as it stands for."""
 
     account: str
     model: str
     at: float
     tokens: int = 0
+    requests: int = 1
 
 
 class QuotaShared(Value):
@@ -261,6 +262,8 @@ def _is(one: object, other: object) -> bool:
 
 def _bounded_tokens(news: Succeeded | QuotaShared) -> Signal:
     tokens = int(_within(news.tokens, COUNT_MAX) or 0)
+    if isinstance(news, Succeeded) and (type(news.requests) is not int or not 1 <= news.requests <= COUNT_MAX):
+        news = news.replace(requests=1)
     return news if type(news.tokens) is int and tokens == news.tokens else news.replace(tokens=tokens)
 
 

@@ -22,12 +22,18 @@ SUPERSEDED_MAX = 16
 """Hashes of superseded tokens that are remembered. Our choice: a copy that is older than sixteen refreshes is no token any more."""
 
 _GLOB = frozenset("*?[")
+_ROLLED = 0.005
+"""Share of its length in which a rolling window gives back half a per cent, which is worth asking for again."""
 _LENGTHS = (60.0, 3600.0, 18000.0, 86400.0, 604800.0, 2592000.0)
 """Lengths of the windows of this field: a minute, an hour, 5 hours, a day, a week, 30 days."""
 
 
 class Window(Value):
-    """One named quota window: what was left at ``updated_at``, and its end as told at ``reset_updated_at``."""
+    """One named quota window: what was left at ``updated_at``, and its end as told at ``reset_updated_at``.
+
+    The ledger of own traffic: ``spent_tokens`` since what is left last changed, ``measured_tokens`` since it was
+    ``measured_from``, and ``capacity_tokens``, what a whole window holds as learned from these; ``kind`` is learned too.
+    """
 
     name: str
     remaining_fraction: float | None = None
@@ -38,6 +44,8 @@ class Window(Value):
     spent_tokens: int = 0
     capacity_tokens: int | None = None
     kind: str | None = None
+    measured_from: float | None = None
+    measured_tokens: int = 0
 
     def length(self) -> float:
         """Its length in seconds; where unknown, the shortest usual one that holds what is left until the reset."""
@@ -62,7 +70,12 @@ class Window(Value):
         return left is not None and left <= policy.exhausted_below
 
     def back_at(self, policy: Policy) -> float:
-        """When there is quota again, once it is exhausted; a guess where the reset is not known."""
+        """When there is quota again, once it is exhausted; a guess where the reset is not known.
+
+        A rolling window never resets: it gives back a little all the time.
+        """
+        if self.kind == "rolling":
+            return self.updated_at + max(policy.default_cooldown, _ROLLED * self.length())
         return self.updated_at + policy.default_cooldown if self.reset_time is None else self.reset_time
 
 
@@ -104,6 +117,8 @@ class ModelState(Value):
 
     ``cooldowns`` are those that no other one outlasts: usually none or one, the first ends last.
     ``quota_left_at`` is when a reading last showed quota left, ``released_at`` when a person last gave it back.
+    ``request_tokens`` is what a request takes, a mean that forgets; 0.0 while unknown. ``refused_since`` is
+    the first 429 since its last success, 0.0 for none.
     """
 
     windows: tuple[Window, ...] = ()
@@ -120,6 +135,8 @@ class ModelState(Value):
     last_success_at: float = 0.0
     confidence: float | None = None
     updated_at: float = 0.0
+    request_tokens: float = 0.0
+    refused_since: float = 0.0
 
 
 UNKNOWN_MODEL = ModelState()

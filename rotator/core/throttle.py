@@ -1,7 +1,8 @@
 """Throttle: when a refusal is the provider's doing, or the request's, and no account's, told from the accounts alone.
 
 Refuses: changing a pool (what it finds are ``Throttled`` facts), requests in flight, any clock. A refusal is windowless when it
-names no quota: a 429 with no delay or one of at most an hour, or an overload. Accounts of one quota group are one witness.
+names no quota: a 429 with no delay or one of at most an hour, or an overload. Accounts of one quota group are one witness,
+and those that went on being refused while others were served are none.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from rotator.core.cooldowns import UPSTREAM, brief
 from rotator.core.instants import tidy
 from rotator.core.signals import RateLimited, ServerFailed, Throttled, bounded
+from rotator.core.suspicion import suspected
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -53,6 +55,8 @@ def verdict(pool: Pool, refusal: Signal, refused_before: Iterable[str] = ()) -> 
     if not _windowless(account, news, policy):
         return ()
     peers = [p for p in pool if p.provider == account.provider and (p.serves(news.model) or p is account)]
+    if suspected(account, peers, news.model, policy):
+        return _of_request(pool, account, news, at, refused_before)
     others = [p for p in peers if _witness(p) != _witness(account)]
     going = throttles(others, news.model, policy).get(account.provider)
     served_at = max([p.state(news.model).last_success_at for p in peers])
@@ -61,11 +65,13 @@ def verdict(pool: Pool, refusal: Signal, refused_before: Iterable[str] = ()) -> 
             return (Throttled(account.name, news.model, max(at, going.at), going.until),)
         if going.until <= at <= going.until + policy.throttle_within:
             return _shared(account, peers, news, at, going.length * _GROWTH, _told(news), policy)
-    seen = [told for p in others if (told := _refusal_of(p, news.model, policy)) is not None]
-    seen = [told for told in seen if told.at >= served_at and abs(told.at - at) <= policy.throttle_within]
-    if seen and at >= served_at:
-        delays = [told.until - told.at for told in seen if told.source == "retry-after"]
-        latest = max(at, *[told.at for told in seen])
+    witnesses = [p for p in others if not suspected(p, peers, news.model, policy)]
+    seen = {_witness(p): told for p in witnesses if (told := _refusal_of(p, news.model, policy)) is not None}
+    alike = [t for t in seen.values() if t.at >= served_at and abs(t.at - at) <= policy.throttle_within]
+    alike = [told for told in alike if _same(told, news, at, policy)]
+    if at >= served_at and len(alike) + 1 >= _enough(news, len({_witness(p) for p in peers}), policy):
+        delays = [told.until - told.at for told in alike if told.source == "retry-after"]
+        latest = max(at, *[told.at for told in alike])
         return _shared(account, peers, news, latest, 0.0, (*delays, *_told(news)), policy)
     return _of_request(pool, account, news, at, refused_before)
 
@@ -146,6 +152,20 @@ def _ends(account: Account, model: str, since: float, policy: Policy) -> list[fl
     if last and all(c.source != UPSTREAM for c in last) and _refusal_of(account, model, policy) is None:
         ends.append(state.last_429_at)
     return [end for end in ends if end > since]
+
+
+def _enough(news: RateLimited | ServerFailed, witnesses: int, policy: Policy) -> int:
+    """How many accounts it takes. A delay that is told is some evidence for a limit of the account's own."""
+    most = policy.throttle_witnesses
+    return most if news.retry_delay_secs is not None else min(most, max(witnesses, 2))
+
+
+def _same(told: Cooldown, news: RateLimited | ServerFailed, at: float, policy: Policy) -> bool:
+    """Whether two accounts were refused alike: with delays that end together, or a short one beside none."""
+    delays = told.until - told.at if told.source == "retry-after" else None, news.retry_delay_secs
+    if None in delays:
+        return max([delay for delay in delays if delay is not None], default=0.0) <= policy.throttle_within
+    return abs(told.until - at - (news.retry_delay_secs or 0.0)) <= policy.throttle_within
 
 
 def _told(news: RateLimited | ServerFailed) -> tuple[float, ...]:

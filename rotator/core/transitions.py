@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from rotator.core.policy import Policy
     from rotator.core.signals import Signal
 
+_KEPT = 0.9
+"""Share of the known mean of tokens per request that is kept at each request. Our choice: ten requests tell."""
 _NO_FLAGS = {"banned": False, "restricted": False, "auth_failed": False, "blocked_reason": "", "blocked_at": 0.0}
 
 
@@ -130,6 +132,8 @@ def _succeeded(runtime: Runtime, news: Succeeded, _policy: Policy) -> Runtime:
         cooldowns=without(state.cooldowns, at),
         consecutive_429=0 if at >= state.last_429_at else state.consecutive_429,
         windows=charged(state.windows, news.tokens, at),
+        request_tokens=_usual(state.request_tokens, news),
+        refused_since=0.0 if at >= state.last_429_at else max(state.refused_since, at),
     )
     changes: dict[str, Any] = {
         "cooldowns": without(runtime.cooldowns, at),
@@ -140,6 +144,14 @@ def _succeeded(runtime: Runtime, news: Succeeded, _policy: Policy) -> Runtime:
     if at >= runtime.blocked_at:
         changes |= _NO_FLAGS
     return with_model(runtime, news.model, after, **changes)
+
+
+def _usual(known: float, news: Succeeded) -> float:
+    """What a request takes, after some more of them: a mean over about the last ten."""
+    if not news.tokens:
+        return known
+    seen = news.tokens / news.requests
+    return round(seen + (known - seen) * _KEPT**news.requests if known else seen, 1)
 
 
 def _quota_shared(runtime: Runtime, news: QuotaShared, _policy: Policy) -> Runtime:

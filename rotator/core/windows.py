@@ -19,19 +19,26 @@ def _merged(old: Window | None, new: Window, at: float, spent_below: float | Non
 
     ``spent_below`` is the fraction at or under which the reading counts as forgotten, None when nothing does.
     """
+    from rotator.core.metering import kind_of, ledger  # who chooses without news needs none
+
     if old is None:
         old = Window(new.name)
-    left, updated_at, spent = old.remaining_fraction, old.updated_at, old.spent_tokens
+    lengths = [length for length in (old.length_secs, new.length_secs) if length is not None]
+    known = old.replace(length_secs=max(lengths)) if lengths else old
+    told = None if new.reset_time is None else tidy(new.reset_time)
+    left, updated_at, kind = old.remaining_fraction, old.updated_at, old.kind
+    metered = old.spent_tokens, old.measured_from, old.measured_tokens, old.capacity_tokens
     if new.remaining_fraction is not None and (
         at > updated_at or (at == updated_at and (left is None or new.remaining_fraction < left))
     ):
-        left, updated_at, spent = round(new.remaining_fraction, 6), at, 0
+        left, updated_at = round(new.remaining_fraction, 6), at
+        metered = ledger(known, left, told, at)
         if spent_below is not None and left <= spent_below:
             left = None
     reset, reset_at = old.reset_time, old.reset_updated_at
-    if new.reset_time is not None and (at > reset_at or (at == reset_at and (reset is None or new.reset_time > reset))):
-        reset, reset_at = tidy(new.reset_time), at
-    lengths = [length for length in (old.length_secs, new.length_secs) if length is not None]
+    if told is not None and (at > reset_at or (at == reset_at and (reset is None or told > reset))):
+        reset, reset_at = told, at
+        kind = kind_of(known, left, told, at)
     return Window(
         new.name,
         left,
@@ -39,9 +46,11 @@ def _merged(old: Window | None, new: Window, at: float, spent_below: float | Non
         max(lengths, default=None),
         updated_at,
         reset_at,
-        spent,
-        old.capacity_tokens,
-        new.kind or old.kind,
+        metered[0],
+        new.capacity_tokens or metered[3],
+        new.kind or kind,
+        metered[1],
+        metered[2],
     )
 
 
@@ -66,7 +75,15 @@ def charged(windows: tuple[Window, ...], tokens: int, at: float) -> tuple[Window
     if not tokens:
         return windows
     return tuple(
-        [w.replace(spent_tokens=min(w.spent_tokens + tokens, COUNT_MAX)) if w.updated_at <= at else w for w in windows]
+        [
+            w.replace(
+                spent_tokens=min(w.spent_tokens + tokens, COUNT_MAX),
+                measured_tokens=0 if w.measured_from is None else min(w.measured_tokens + tokens, COUNT_MAX),
+            )
+            if w.updated_at <= at
+            else w
+            for w in windows
+        ]
     )
 
 

@@ -6,9 +6,10 @@ is asked for, and the count of requests in flight; of the requests to a provider
 
 from __future__ import annotations
 
-from rotator.core.ranking import Ranking, Wanted
+from rotator.core.choice import Wanted
+from rotator.core.ranking import Ranking
 from rotator.core.selection import select
-from rotator.engine.throttling import Throttling
+from rotator.core.throttling import Throttling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Choosing:
         tags: tuple[str, ...],
         session: str | None,
         among: frozenset[str] | None = None,
+        size: int | None = None,
     ) -> Selected | Parked | Unavailable:
         """The decision at ``now`` (epoch seconds); it changes nothing but the work that is saved."""
         closed = self._throttling.closed(pool, model, now)
@@ -58,6 +60,7 @@ class Choosing:
             session=session,
             in_flight=self.in_flight,
             among=among,
+            size=size,
             ranking=ranking,
         )
 

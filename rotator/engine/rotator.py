@@ -6,11 +6,10 @@ clock once, under the lock of ``running``.
 
 from __future__ import annotations
 
-import os
-
+from rotator.core.deducing import shown_by
 from rotator.core.selection import Parked, Selected, Unavailable
 from rotator.core.signals import Held, Released
-from rotator.engine.learning import facts_of_choice, facts_of_response, shown_by
+from rotator.engine.learning import facts_of_choice, facts_of_response
 from rotator.engine.leases import Lease
 from rotator.engine.running import Running
 from rotator.errors import AccountsInvalid, BadArgument, UnknownAccount, forget
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from rotator.core.state import Account
     from rotator.credentials import Credentials
     from rotator.engine.renewing import Renewing
+    from rotator.engine.running import Path
     from rotator.engine.waiting import Waiting
 
 
@@ -40,13 +40,15 @@ class Rotator(Running):
     """
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, policy: Policy | None = None, clock: Clock | None = None) -> Rotator:
-        """An engine on a file. ``policy`` are the defaults that the file's own ``policy`` goes over.
+    def open(
+        cls, path: Path, *, policy: Policy | None = None, clock: Clock | None = None, record: Path | None = None
+    ) -> Rotator:
+        """An engine on a file; what it chooses and learns is appended to the log ``record``, for ``rotator replay``.
 
-        Raises AccountsMissing, AccountsDenied, AccountsInvalid (with every fault), AccountsUnreadable.
+        The file's own policy goes over ``policy``. Raises AccountsMissing, AccountsDenied, AccountsInvalid, AccountsUnreadable.
         """
         try:
-            return cls(Store(path), policy, clock)
+            return cls(Store(path), policy, clock)._recording(record)
         except AccountsInvalid as error:
             forget(error)
             raise
@@ -77,15 +79,15 @@ class Rotator(Running):
     ) -> Selected | Parked | Unavailable:
         """The account for the next request of ``model``, made active.
 
-        ``session`` is the key of a conversation that stays on its account while that is good; ``tags`` limit the
-        accounts to those that bear all of them, ``among`` to those that it names; ``size`` is the expected number of
-        tokens. Raises BadArgument for ``tags`` that are one text, and in a closed engine.
+        ``session`` is the key of a conversation that stays on its account while that is good. Of the accounts only those are
+        considered that bear all ``tags`` and are ``among`` the named. ``size``, the tokens that it is expected to take,
+        tells whether a conversation does better to wait than to begin anew elsewhere.
+        Raises BadArgument for ``tags`` that are one text, and in a closed engine.
         """
-        del size
         kept = _wanted(tags)
         with self._lock:
             self._refuse_closed()
-            return self._taken(self._look(), model, session, kept, among)
+            return self._taken(self._look(), model, session, kept, among, size)
 
     def explain(
         self,
@@ -93,14 +95,14 @@ class Rotator(Running):
         *,
         session: str | None = None,
         tags: Iterable[str] | None = (),
-        size: int | None = None,  # noqa: ARG002  no selector weighs it yet
+        size: int | None = None,
         among: frozenset[str] | None = None,
     ) -> Selected | Parked | Unavailable:
         """The same choice as ``next`` would make now, not taken."""
         kept = _wanted(tags)
         with self._lock:
             now = self._look()
-            return self._choosing.decide(self._keeper.pool, model, now, kept, session, among)
+            return self._choosing.decide(self._keeper.pool, model, now, kept, session, among, size)
 
     def lease(
         self,
@@ -115,25 +117,24 @@ class Rotator(Running):
 
         What transports have put off learning for a tenth of a second (``settle_later``) may not be heeded yet.
         """
-        del size
         kept = _wanted(tags)
         with self._lock:
             self._refuse_closed()
-            outcome = self._taken(self._look(settles=False), model, session, kept, among)
+            outcome = self._taken(self._look(settles=False), model, session, kept, among, size)
             if not isinstance(outcome, Selected):
                 return outcome
             self._choosing.count(self._keeper.pool, outcome, 1)
             return Lease(outcome, lambda _name: self._landed(outcome), self._observe_lease)
 
     def _taken(
-        self, now: float, model: str, session: str | None, tags: tuple[str, ...], among: frozenset[str] | None
+        self, now: float, model: str, session: str | None, tags: tuple[str, ...], *narrowed: Any
     ) -> Selected | Parked | Unavailable:
-        outcome = self._choosing.decide(self._keeper.pool, model, now, tags, session, among)
+        outcome = self._choosing.decide(self._keeper.pool, model, now, tags, session, *narrowed)
         if isinstance(outcome, Selected):
             facts = facts_of_choice(outcome, session)
             if facts:
                 self._add(facts, outcome.decided)
-        return outcome
+        return self._recorded_choice(outcome, session)
 
     def _landed(self, lease: Selected) -> None:
         with self._lock:
@@ -162,7 +163,7 @@ class Rotator(Running):
             at = self._live()
             pool, known = self._keeper.pool, self._account(account)
             facts = facts_of_response(pool, known, model, at, status=status, headers=headers, body=body, tokens=tokens)
-            return self._learn(facts, at, tuple(refused_before))
+            return self._recorded_news(self._learn(facts, at, tuple(refused_before)), account, model, status)
 
     def _learn(self, facts: Iterable[Signal], at: float, refused_before: tuple[str, ...] = ()) -> tuple[Signal, ...]:
         """Take facts in one by one, each with what it shows of the provider or the request; all that was learned."""
@@ -192,7 +193,7 @@ class Rotator(Running):
 
         listed = checked(signals)
         with self._lock:
-            self._learn(listed, self._live())
+            self._recorded_news(self._learn(listed, self._live()))
 
     def hold(self, name: str, *, until: datetime | None = None, model: str | None = None) -> None:
         """Set an account (or one model of it) aside, without end or until an aware instant.

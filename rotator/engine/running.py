@@ -12,10 +12,10 @@ import os
 import weakref
 
 from rotator.clock import MachineClock
+from rotator.core.deducing import shared
 from rotator.core.instants import aware, tidy
 from rotator.core.signals import bounded
 from rotator.engine.choosing import Choosing
-from rotator.engine.learning import shared
 from rotator.engine.watching import Watching
 from rotator.errors import BadArgument
 from rotator.keeping import RenewingKeeper
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
     from rotator.core.codec.decode import Document
     from rotator.core.policy import Policy
     from rotator.core.pool import Pool
+    from rotator.core.selection import Parked, Selected, Unavailable
     from rotator.core.signals import Signal
     from rotator.keeping import FileState
+    from rotator.recording import Recorder
+
+    Path = str | os.PathLike[str]
 
 _engines: weakref.WeakSet[Running] = weakref.WeakSet()
 
@@ -57,6 +61,8 @@ class Running:
         self._entries: dict[str, dict[str, Any]] = {}
         self._entries_of: Document | None = None
         self._closed = False
+        self._seen = 0.0, self._keeper.pool
+        self._recorder: Recorder | None = None
         _engines.add(self)
 
     def now(self) -> float:
@@ -179,7 +185,10 @@ class Running:
         return self._look()
 
     def _look(self, *, settles: bool = True) -> float:
-        """The one reading of the clock of an operation, and a look whether the file has changed."""
+        """The one reading of the clock of an operation, and a look whether the file has changed.
+
+        Without ``settles`` what was put off may wait for its time.
+        """
         if self._late and (settles or self._late_at <= self._clock.monotonic()):
             self._settle()
         now = self._now()
@@ -189,7 +198,31 @@ class Running:
             self._choosing.forget()
             self._watching.tell()
             self._watching.poke()
+        self._seen = now, self._keeper.pool
         return now
+
+    def _recording(self, path: Path | None) -> Self:
+        """Append what is chosen and learned from here on to a log; None is none."""
+        if path is not None:
+            from rotator.recording import Recorder  # only who records needs it
+
+            self._recorder = Recorder(path, _warn)
+        return self
+
+    def _recorded_choice(
+        self, outcome: Selected | Parked | Unavailable, session: str | None
+    ) -> Selected | Parked | Unavailable:
+        if self._recorder is not None:
+            self._recorder.request(outcome, session, None, self._keeper.pool)
+        return outcome
+
+    def _recorded_news(
+        self, learned: tuple[Signal, ...], account: str = "", model: str = "", status: int | None = None
+    ) -> tuple[Signal, ...]:
+        """What was learned since the last look, recorded as a response where it has a ``status``."""
+        if self._recorder is not None:
+            self._recorder.news(learned, *self._seen, self._keeper.pool, account, model, status)
+        return learned
 
     def _after_fork(self) -> None:
         self._lock = _thread.RLock()

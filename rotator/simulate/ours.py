@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import json
 
+from rotator.core.choice import ANYBODY
 from rotator.core.codec.decode import decode
 from rotator.core.codec.encode import encode
+from rotator.core.deducing import shared, shown_by
 from rotator.core.instants import aware, tidy
 from rotator.core.pending import Pending, rebase
 from rotator.core.providers.news import signals_of
 from rotator.core.providers.reading import Reading, WindowReading
-from rotator.core.ranking import ANYBODY, Ranking
+from rotator.core.ranking import Ranking
 from rotator.core.selection import Parked, Selected, select
-from rotator.core.signals import (
-    QuotaObserved,
-    QuotaShared,
-    RateLimited,
-    Rotated,
-    SessionPlaced,
-    Signal,
-    Succeeded,
-    Throttled,
-)
-from rotator.core.throttle import verdict
+from rotator.core.signals import Rotated, SessionPlaced, Signal
+from rotator.core.throttling import Throttling
 from rotator.core.transitions import apply, replay
 from rotator.simulate.agent import NEVER, Agent, Take, Wait
-from rotator.simulate.gate import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,20 +101,29 @@ class Ours(Agent):
     def _forget(self) -> None:
         self._rankings: dict[tuple[str, frozenset[str]], tuple[Ranking, set[int]]] = {}
         self._refused: dict[int, tuple[str, ...]] = {}
-        self._gate = Gate()
+        self._throttling = Throttling()
+        self._sent: dict[int, tuple[str, str, float]] = {}
         self._in_flight: dict[str, int] = {}
 
     def choose(self, now: float, request: Request) -> Take | Wait:
         """The core's decision, taken."""
         at, talk = tidy(now), request.talk
-        closed = self._gate.closed(self.pool, request.model, at)
+        closed = self._throttling.closed(self.pool, request.model, at)
         found = self._rankings.get((request.model, closed))
         if found is None:
             found = self._rankings[request.model, closed] = (Ranking(request.model, ANYBODY, closed=closed), set())
         ranking, touched = found
         ranking.follow(self.pool, at, self._in_flight, touched)
         touched.clear()
-        decided = select(self.pool, request.model, now=at, session=talk, in_flight=self._in_flight, ranking=ranking)
+        decided = select(
+            self.pool,
+            request.model,
+            now=at,
+            session=talk,
+            in_flight=self._in_flight,
+            ranking=ranking,
+            size=round(request.expected),
+        )
         if isinstance(decided, Selected):
             if decided.switched:
                 reason = decided.selection_reason or ""
@@ -130,18 +131,22 @@ class Ours(Agent):
             if talk is not None and decided.must_note(talk):
                 self._take_in(SessionPlaced(decided.account, talk, at))
             self._count(decided.account, 1)
-            self._gate.sent(request.index, self.pool.account(decided.account).provider, request.model, at)
+            self._sent[request.index] = sent = (decided.account, request.model, at)
+            self._throttling.count(*sent, 1)
             return Take(decided.account)
         if not isinstance(decided, Parked):
             return Wait(NEVER)
         policy = self.pool.policy
         jitter = self._luck.uniform(0, policy.wake_jitter)
-        return Wait(min(decided.wake_at.timestamp() + jitter, now + policy.recheck))
+        until = min(decided.wake_at.timestamp() + jitter, now + policy.recheck)
+        return Wait(until, alone=decided.for_itself)
 
     def learn(self, now: float, request: Request, account: str, response: Response) -> None:
         """A response becomes facts, also for the accounts of its quota group."""
         self._count(account, -1)
-        self._gate.heard(request.index)
+        sent = self._sent.pop(request.index, None)
+        if sent is not None:
+            self._throttling.count(*sent, -1)
         at, before = tidy(now), self._refused.pop(request.index, ())
         if response.status != _OK:
             self._refused[request.index] = (*before, account)
@@ -149,22 +154,12 @@ class Ours(Agent):
         facts = signals_of(reading_of(response, now), account=account, model=request.model, at=at, known_models=known)
         for fact in facts:
             self._tell(fact)
-            for excuse in verdict(self.pool, fact, before):
+            for excuse in shown_by(self.pool, fact, before):
                 self._tell(excuse)
 
     def _tell(self, fact: Signal) -> None:
-        for each in self._shared(fact) if self._shares else (fact,):
+        for each in shared(self.pool, fact) if self._shares else (fact,):
             self._take_in(each)
-
-    def _shared(self, fact: Signal) -> list[Signal]:
-        """A fact, and what it says of the accounts that share its limit."""
-        group = self.pool.account(fact.account).quota_group
-        if group is None or not isinstance(fact, QuotaObserved | RateLimited | Succeeded | Throttled):
-            return [fact]
-        others = [a.name for a in self.pool if a.quota_group == group and a.name != fact.account]
-        if isinstance(fact, Succeeded):
-            return [fact, *[QuotaShared(name, fact.model, fact.at, fact.tokens) for name in others]]
-        return [fact, *[fact.replace(account=name) for name in others]]
 
     def _take_in(self, fact: Signal) -> None:
         after = apply(self.pool, fact)
@@ -176,6 +171,7 @@ class Ours(Agent):
 
     def _touch(self, account: str) -> None:
         index = self.pool.index(account)
+        self._throttling.touch(index)
         for _, touched in self._rankings.values():
             touched.add(index)
 
@@ -206,3 +202,4 @@ class Ours(Agent):
         self._board.raw, self._read_at, self.pool = self._document.raw, tidy(now), self._base
         self._pending = Pending()
         self._rankings = {}
+        self._throttling.forget()

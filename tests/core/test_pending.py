@@ -45,15 +45,18 @@ serving = st.one_of(quota, meeting, meeting, successes, placements, rotations)
 streams = st.lists(st.one_of(serving, serving, serving, signals), max_size=14)
 
 
-def _uncharged(pool):
-    """The pool without the one register that merged successes may blur."""
+LEARNED = {"spent_tokens": 0, "capacity_tokens": None, "kind": None, "measured_from": None, "measured_tokens": 0}
+
+
+def _unlearned(pool):
+    """The pool without what own traffic teaches, which merged facts may blur."""
 
     def plain(windows):
-        return tuple([w.replace(spent_tokens=0) for w in windows])
+        return tuple([w.replace(**LEARNED) for w in windows])
 
     for account in pool:
         runtime = account.runtime
-        known = {m: s.replace(windows=plain(s.windows)) for m, s in runtime.models.items()}
+        known = {m: s.replace(windows=plain(s.windows), request_tokens=0.0) for m, s in runtime.models.items()}
         pool = pool.with_runtime(account.name, runtime.replace(windows=plain(runtime.windows), models=known))
     return pool
 
@@ -61,20 +64,13 @@ def _uncharged(pool):
 @settings(max_examples=250)
 @given(pools(), streams)
 def test_replaying_what_is_pending_gives_what_replaying_every_fact_gives(pool, facts):
-    assert _uncharged(replay(pool, Pending(facts))) == _uncharged(replay(pool, facts))
+    assert _unlearned(replay(pool, Pending(facts))) == _unlearned(replay(pool, facts))
 
 
 @settings(max_examples=400)
 @given(st.lists(meeting, min_size=2, max_size=4))
 def test_a_reading_stands_for_another_only_when_it_tells_and_ends_as_much(facts):
-    assert replay(pool_of("a"), Pending(facts)) == replay(pool_of("a"), facts)
-
-
-@settings(max_examples=200)
-@given(pools(), streams)
-def test_even_the_tokens_are_the_same_when_facts_arrive_in_the_order_of_their_instants(pool, facts):
-    facts = sorted([f.replace(at=round(f.at + 200000, 3)) for f in facts], key=lambda f: f.at)
-    assert replay(pool, Pending(facts)) == replay(pool, facts)
+    assert _unlearned(replay(pool_of("a"), Pending(facts))) == _unlearned(replay(pool_of("a"), facts))
 
 
 @given(streams, streams)
@@ -105,7 +101,7 @@ def test_a_pool_that_cannot_be_written_holds_few_facts_however_long_it_serves(tu
     facts = list(_day(turns))
     pending = Pending(facts)
     assert len(pending) < 110
-    assert replay(pool_of("a", "b"), pending) == replay(pool_of("a", "b"), facts)
+    assert _unlearned(replay(pool_of("a", "b"), pending)) == _unlearned(replay(pool_of("a", "b"), facts))
 
 
 def test_the_order_between_accounts_is_kept():

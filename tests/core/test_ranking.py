@@ -20,9 +20,10 @@ from strategies_core import (
     told,
 )
 
-from rotator.core.policy import SELECTORS
+from rotator.core.choice import Wanted
+from rotator.core.policy import SELECTORS, Policy
 from rotator.core.pool import Pool
-from rotator.core.ranking import Ranking, Wanted
+from rotator.core.ranking import Ranking
 from rotator.core.signals import Held, RateLimited, Succeeded
 from rotator.core.transitions import apply
 
@@ -112,7 +113,7 @@ def test_the_heaps_stay_bounded_within_one_second_of_many_facts(make):
 
 
 def test_when_the_last_account_of_which_something_is_known_leaves_turns_are_taken():
-    pool = told(pool_of("a", "b", "c", active="b"), Succeeded("a", M, T0))
+    pool = told(pool_of("a", "b", "c", active="b", policy=Policy(hysteresis=0.0)), Succeeded("a", M, T0))
     ranking = _fresh(pool, T0, {}, ())
     assert ranking.choose().reason == "best_score"
     ranking.follow(told(pool, Held("a", None, T0, None)), T0, {}, [0])

@@ -9,10 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies_core import MODELS, NAMES, POLICY, T0, explicit, instants, pool_of, pools, signals, told
 
+from rotator.core.homes import session_home
 from rotator.core.policy import SELECTORS, Policy
 from rotator.core.pool import Pool
 from rotator.core.scorer import appraise
-from rotator.core.selection import Parked, Selected, Unavailable, select, session_home
+from rotator.core.selection import Parked, Selected, Unavailable, select
 from rotator.core.signals import Held, Probed, QuotaObserved, RateLimited, Rotated, SessionPlaced, Succeeded
 from rotator.core.state import NEVER, Account, Availability, Runtime, Window
 
@@ -221,8 +222,14 @@ def test_tiers_come_in_order_priority_reserve_emergency():
 
 def test_an_own_reserve_outweighs_the_policys():
     careless = Account("careless", min_remaining=0.0)
-    pool = told(pool_of("careful", careless), _reading("careful", 0.03, 60), _reading("careless", 0.02, 9000))
+    pool = told(pool_of("careful", careless), _reading("careful", 0.03, 900), _reading("careless", 0.02, 9000))
     assert _name(pool) == "careless"
+
+
+def test_no_reserve_is_kept_of_what_would_be_left_over_at_the_reset():
+    other = _reading("b", 0.5, 9000)
+    for ahead, chosen in [(900, "b"), (541, "b"), (539, "a"), (60, "a")]:
+        assert _name(told(pool_of("a", "b"), _reading("a", 0.03, ahead), other)) == chosen
 
 
 def test_an_active_account_of_a_worse_tier_is_left():

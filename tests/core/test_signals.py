@@ -174,7 +174,8 @@ def test_bounding_twice_is_bounding_once_and_changes_no_replay(signals):
 def test_pending_successes_that_became_one_charge_what_they_would_have_charged():
     facts = [bounded(Succeeded("a", M, T0 + n, tokens)) for n, tokens in enumerate([10, -5, 2**70])]
     pool = told(pool_of("a"), QuotaObserved("a", None, T0 - 1, (Window("5h", 0.5),)))
-    assert replay(pool, Pending(facts)) == replay(pool, facts)
+    both = [replay(pool, each).account("a").runtime for each in (Pending(facts), facts)]
+    assert both[0].windows == both[1].windows
 
 
 @pytest.mark.parametrize("rev", [2**62, 2**63 - 1, 2**63])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies_core import NAMES, T0, pool_of, pools, signals, told
+from strategies_core import NAMES, T0, pools, signals, told
+from strategies_core import pool_of as any_pool_of
 
 from rotator.core.policy import Policy
 from rotator.core.signals import (
@@ -24,6 +25,14 @@ from rotator.core.transitions import apply
 
 M = "m-1"
 G = "google-cloudcode"
+
+
+TWO = Policy(throttle_witnesses=2)
+
+
+def pool_of(*accounts, policy=TWO, **parts):
+    """A pool in which two accounts that are refused alike are enough."""
+    return any_pool_of(*accounts, policy=policy, **parts)
 
 
 def of(name, **parts):
@@ -142,7 +151,7 @@ def test_a_window_that_is_spent_explains_a_refusal_until_its_reset(model, left, 
 
 @pytest.mark.parametrize(
     ("delays", "secs"),
-    [((None, None), 5), ((1.0, 3.0), 5), ((8.0, None), 8), ((20.0, 12.0), 12), ((900.0, 40.0), 30)],
+    [((None, None), 5), ((1.0, 3.0), 5), ((8.0, None), 8), ((20.0, 12.0), 12), ((900.0, 890.0), 30)],
 )
 def test_the_first_back_off_is_no_shorter_than_the_shortest_delay_that_was_told(delays, secs):
     pool, _ = heard(pool_of(*TRIO), limited("a", 0, delays[0]), limited("b", 2, delays[1]))
@@ -306,3 +315,24 @@ def test_numbers_that_are_none_show_nothing_and_break_nothing():
     pool = told(pool_of(*TRIO), limited("a", 0))
     for news in (limited("b", float("nan")), limited("b", 1, float("nan")), limited("b", 1, -5.0), limited("b", 1e300)):
         verdict(apply(pool, news), news)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "delays", "found"),
+    [
+        (3, (None, None), False),
+        (3, (None, None, None), True),
+        (2, (None, None), True),
+        (2, (60.0, 60.0), False),
+        (3, (60.0, 60.0), False),
+        (3, (60.0, 58.0, 59.0), True),
+        (3, (60.0, 60.0, 240.0), False),
+        (3, (60.0, 60.0, None), False),
+        (3, (9.0, 8.0, None), True),
+    ],
+)
+def test_it_takes_three_that_are_refused_alike_or_both_of_two_without_a_delay(accounts, delays, found):
+    pool = any_pool_of(*TRIO[:accounts])
+    refusals = [limited(account.name, at, delay) for at, (account, delay) in enumerate(zip(TRIO, delays, strict=False))]
+    _, shown = heard(pool, *refusals)
+    assert bool(shown) == found

@@ -140,14 +140,14 @@ def test_what_was_learned_is_not_lost_between_meetings():
     assert simulate(scenario_of(whole), 0, "rotator").refused_429 == 0
 
 
-def test_bare_refusals_of_two_accounts_are_the_providers_and_one_request_finds_out():
-    world = world_of(accounts=[{"name": n, "windows": []} for n in "abc"])
+def test_bare_refusals_of_several_accounts_are_the_providers_and_one_request_finds_out():
+    world = world_of(accounts=[{"name": n, "windows": []} for n in "abcd"])
     agent = Ours(setting(world))
     first = request(0, world=world)
-    for at, name in ((0.5, "a"), (1.0, "b")):
+    for at, name in ((0.5, "a"), (1.0, "b"), (1.5, "c")):
         assert agent.choose(world.start + at, first) == Take(name)
         agent.learn(world.start + at, first, name, Response(429))
-    assert isinstance(asked(agent, world, 2), Wait), "c is not asked either"
+    assert isinstance(asked(agent, world, 2), Wait), "d is not asked either"
     later = [request(20, world=world) for _ in range(3)]
     for place, each in enumerate(later):
         each.index = place + 1

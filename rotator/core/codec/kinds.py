@@ -146,6 +146,8 @@ WINDOW = {
     "spent_tokens": as_whole,
     "capacity_tokens": as_tokens,
     "kind": as_word,
+    "measured_from": as_fraction,
+    "measured_tokens": as_whole,
 }
 MODEL = {
     "held": as_flag,
@@ -160,6 +162,8 @@ MODEL = {
     "last_success_at": as_time,
     "confidence": as_fraction,
     "updated_at": as_time,
+    "request_tokens": as_secs,
+    "refused_since": as_time,
 }
 RUNTIME = {
     "rev": as_rev,
@@ -182,7 +186,7 @@ RUNTIME = {
     "sealed_over": as_text,
 }
 _KNOWN_AT_ZERO = frozenset(
-    {"remaining_fraction", "confidence", "length_secs", "reset_time", "held_until"}
+    {"remaining_fraction", "measured_from", "confidence", "length_secs", "reset_time", "held_until"}
     | {"last_retry_delay_secs_raw", "last_retry_delay_secs_client"}
 )
 """Keys of which nothing and 0 are two things."""

@@ -100,7 +100,7 @@ def access_of(account: dict[str, Any]) -> Access:
     if type(own) is str:
         if known["access_for"] != short_hash(own):
             return Access(own, None, end)
-        told = end is not None and (until is None or abs(end - until) >= _SAME_WITHIN_SECS) and end > (at or 0.0)
+        told = end is not None and (end > (at or 0.0) if until is None else abs(end - until) >= _SAME_WITHIN_SECS)
         return Access(own, at, end if told else until)
     token = known.get("access_token")
     if type(token) is not str or known["access_for"] != mark(account):

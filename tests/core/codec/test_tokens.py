@@ -49,7 +49,8 @@ def _object(raw: bytes, name: str) -> dict[str, Any]:
 
 
 def _spelt(account: dict[str, Any]) -> bytes:
-    return json.dumps(within_json(account)).encode()
+    """A number that is too large for a float is no ``Infinity`` in JSON."""
+    return json.dumps(within_json(account)).replace("Infinity", "1e400").encode()
 
 
 def _person(raw: bytes) -> Any:
@@ -256,6 +257,10 @@ _RUNTIME = {"access_at": rfc3339(AT), "access_expires_at": rfc3339(END)}
         (
             {"access_token": "fake-a", "expires_at": END + 60, "runtime": {"access_for": short_hash("fake-a"), **_RUNTIME}},
             ("fake-a", AT, END + 60),
+        ),
+        (
+            {"access_token": "fake-a", "expires_at": AT - 60, "runtime": {"access_for": short_hash("fake-a"), **_RUNTIME}},
+            ("fake-a", AT, AT - 60),
         ),
         (
             {"access_token": "fake-a", "expires_at": AT - 9, "runtime": {"access_for": short_hash("fake-a"), "access_at": AT}},

@@ -1,6 +1,6 @@
 """Throttling: which providers may be sent no more requests for the moment, since they throttle a model or just did.
 
-Refuses: to tell a throttle from an account's own limit (``core.throttle``), to decide, a lock (the engine's is held). What it
+Refuses: to tell a throttle from an account's own limit (``throttle``), to decide. What it
 knows is told from the accounts, but for the requests in flight and the instant at which a throttle ended.
 """
 
@@ -65,7 +65,8 @@ class Throttling:
         for provider, throttle in [*known.items()]:
             most = let_through(throttle, now, pool.policy)
             if most is None:
-                del known[provider]
+                if now > throttle.until + pool.policy.throttle_within:  # nobody who has not served yet knows of it any more
+                    del known[provider]
             elif self._in_flight(pool, provider, model, throttle.at) >= most:
                 full.append(provider)
         return frozenset(full)
