@@ -19,6 +19,7 @@ Examples:
   rotator next -m gemini-3-pro
   account=$(rotator next -m gemini-3-pro --wait 10m) || exit
   rotator next -m gemini-3-pro --peek --explain
+  rotator next -m gemini-3-pro --record picks.jsonl
 
 \b
 Exit codes:
@@ -36,6 +37,9 @@ def next_command(ctx: click.Context, /, **given: Any) -> int:
     The name is all that stdout gets. Choosing the account that is active already writes nothing.
     """
     asked = Asked(ctx.obj, **given)
+    if asked.peek and asked.record is not None:
+        message = "--peek takes nothing, so there is nothing to --record"
+        raise click.UsageError(message)
     if asked.wait is None:
         from rotator.cli.next import answer
 
@@ -63,7 +67,7 @@ Exit codes:
   130  Ctrl-C (143 for SIGTERM, 129 for SIGHUP)
   66, 74, 77, 78   no file, I/O, permission, file not valid""",
 )
-@from_table("model", "session", "tags", "json", "explain")
+@from_table("model", "session", "tags", "json", "explain", "record")
 @click.option("--timeout", metavar="SECS", type=Length(), help="Give up after this long (90, 15m, 5h); else never.")
 @click.pass_context
 def park_command(ctx: click.Context, /, timeout: float | None, **given: Any) -> int:

@@ -33,12 +33,15 @@ COMMANDS = {
     "poll": ("polling:command", "Read the providers' quota endpoints."),
     "probe": ("probing:command", "Find out whether an account can really start a session."),
     "status": ("status:command", "Show every account: state, next ready, score, why."),
+    "forecast": ("forecasting:command", "Foresee when quota ends, who serves next, and when nobody can."),
     "hold": ("holding:hold_command", "Set an account aside, for a while or until `release`."),
     "release": ("holding:release_command", "Give an account back: ends holds, cooldowns and hard states."),
     "check": ("checking:command", "Validate the file, and say every fault with its place."),
     "edit": ("edit:command", "Edit the file in your editor, validated and with nothing lost."),
     "doctor": ("doctor:command", "Examine the file and where it lies, and say what to do."),
     "serve": ("serve:command", "Serve the status API over HTTP."),
+    "replay": ("replaying:command", "Pick again at every request of a recorded log, and compare."),
+    "simulate": ("simulating:command", "Judge the policy against providers with hidden quotas."),
     "completion": ("completing:command", "Print the script that completes commands, accounts and models."),
 }
 """In the order in which a person meets them: where the command is, and its short help."""

@@ -73,6 +73,7 @@ Examples:
   rotator report a@example.com -m gemini-3-pro --status 200 --tokens 1200
   rotator report a@example.com -m gemini-3-pro --status 429 --retry-after 3600
   curl -si https://... | rotator report a@example.com -m gemini-3-pro --response -
+  rotator report a@example.com -m gemini-3-pro --status 429 --record picks.jsonl
 
 \b
 Exit codes:
@@ -89,6 +90,7 @@ Exit codes:
 @click.option("--response", metavar="FILE", type=Words(), help="A file with what `curl -i` prints, - for stdin.")
 @click.option("--tokens", metavar="N", type=_Whole(0, 10**18, _TOKENS), help="Tokens used; else what the body says.")
 @json_option()
+@click.option("--record", metavar="FILE", type=Words(), help="Append it to this log, without secrets, for `replay`.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> int:
     """Learn from the response that account NAME got to a request of MODEL.
@@ -100,7 +102,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
     name, model = given["name"], given["model"]
     from rotator.cli.opening import Opened
 
-    opened = Opened(path_of(ctx.obj))
+    opened = Opened(path_of(ctx.obj), given["record"])
     with opened as rotator:
         account = account_of(rotator.pool, name)
         learned = rotator.observe(name, model, status=status, headers=headers, body=body, tokens=given["tokens"])

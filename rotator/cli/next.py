@@ -30,12 +30,16 @@ def answer(asked: Asked) -> int:
     document, pool = decode(read(path).raw)
     outcome = select(pool, asked.model, now=tidy(time.time()), tags=asked.tags, session=asked.session)
     hindered = obstacle(path) or (NEWER if document.newer else None)
-    durable = hindered is None
+    durable, recorded = hindered is None, asked.record is None
     if isinstance(outcome, Selected) and not asked.peek and (outcome.switched or outcome.must_note(asked.session)):
         if hindered is None:
-            outcome, durable = _taken(path, asked)
+            (outcome, durable), recorded = _taken(path, asked), True
         else:
             talk(f"{path}: {hindered}; going on in memory, nothing learned is kept")
+    if not recorded:
+        from rotator.recording import Recorder
+
+        Recorder(asked.record or "", talk).request(outcome, asked.session, None, outcome.pool)
     return tell(outcome, asked, durable=durable)
 
 
@@ -43,7 +47,7 @@ def _taken(path: str, asked: Asked) -> tuple[Selected | Parked | Unavailable, bo
     """The choice made again under the engine, which writes it; and whether that reached the disk."""
     from rotator.cli.opening import Opened
 
-    opened = Opened(path)
+    opened = Opened(path, asked.record)
     with opened as rotator:
         outcome = rotator.next(asked.model, session=asked.session, tags=asked.tags)
     return outcome, opened.durable

@@ -28,18 +28,19 @@ class Opened:
     A signal that was ignored when the program began (``nohup``, a job in the background) stays ignored. Raises what
     ``Rotator.open`` raises. However it is left, what was learned is flushed, once; then ``durable`` says whether that
     reached the disk, and ``failed`` that the disk or the lock refused it (rather than the file being read-only).
+    ``record`` is a log of what is chosen and learned.
     """
 
     durable = False
     failed = False
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, record: str | None = None) -> None:
         self._handler = _Talk()
         self._interrupts = Interrupts()
         self._log = logging.getLogger("rotator")
         self._log.addHandler(self._handler)
         try:
-            self._rotator = Rotator.open(path, clock=MachineClock())
+            self._rotator = Rotator.open(path, clock=MachineClock(), record=record)
         except BaseException:
             self._log.removeHandler(self._handler)
             raise

@@ -34,6 +34,7 @@ NEXT = (
     Option("wait", ("--wait",), SECS, "SECS", "When nobody is ready, wait this long (90, 15m, 5h)."),
     Option("json", ("--json",), FLAG, "", "Print the whole decision as one JSON object."),
     Option("explain", ("--explain",), FLAG, "", "Also show every candidate with its score and terms, on stderr."),
+    Option("record", ("--record",), TEXT, "FILE", "Append the choice to this log, without secrets, for `replay`."),
 )
 """In the order in which ``--help`` shows them."""
 
@@ -49,3 +50,4 @@ class Asked(Value):
     wait: float | None = None
     json: bool = False
     explain: bool = False
+    record: str | None = None

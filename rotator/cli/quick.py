@@ -36,7 +36,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Asked | N
         option, parts = _option(word)
         if option is None or not _take(option, parts, words, found):
             return None
-    return Asked(**found) if "model" in found else None
+    return Asked(**found) if "model" in found and not {"peek", "record"} <= found.keys() else None
 
 
 def _option(word: str) -> tuple[Option | None, tuple[str, str, str]]:

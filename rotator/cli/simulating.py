@@ -68,7 +68,7 @@ Policies:
 \b
 Examples:
   rotator simulate fixtures/scenarios/weekly5h.json
-  rotator simulate fixtures/scenarios/*.json --policy rotator --policy maximus --seeds held-out --jobs 4
+  rotator simulate fixtures/scenarios/*.json --policy rotator --seeds held-out --jobs 4
   rotator simulate weekly5h.json --plot week.svg
 
 \b

@@ -37,7 +37,7 @@ def wait(asked: Asked, timeout: float | None) -> int:
     """
     terminal = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     shown: Countdown | Lines = Countdown() if terminal else Lines(time.monotonic)
-    opened = Opened(path_of(asked.accounts))
+    opened = Opened(path_of(asked.accounts), asked.record)
     with opened as rotator:
         try:
             outcome = rotator.wait(asked.model, timeout=timeout, session=asked.session, tags=asked.tags, progress=shown)

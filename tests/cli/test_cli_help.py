@@ -98,7 +98,7 @@ def _completed(rotator, words, cword):
 
 
 def test_tab_completes_commands_accounts_and_models(accounts, rotator):
-    assert _completed(rotator, "rotator re", 1).out == "plain,report\nplain,release\n"
+    assert _completed(rotator, "rotator re", 1).out == "plain,report\nplain,release\nplain,replay\n"
     assert _completed(rotator, "rotator hold ", 2).out.split() == [f"plain,{n}@example.com" for n in "abc"]
     rotator("report", "a@example.com", "-m", "gemini-3-pro", "--status", "200")
     assert _completed(rotator, "rotator next -m ge", 3).out == "plain,gemini-3-pro\n"
