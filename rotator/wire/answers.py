@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def client_delay(
-    policy: Policy, said_secs: float | None, outcome: Parked | Selected | Unavailable, now: float
+    policy: Policy, said_secs: float | None, outcome: Parked | Selected | Unavailable | None, now: float
 ) -> int | None:
     """Whole seconds that a client is asked to wait, at least 1 and at most ``policy.client_delay_max``.
 

@@ -22,6 +22,7 @@ from rotator.wire.steps import drive, drive_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import Any
 
     from rotator.credentials import Credentials
@@ -43,7 +44,12 @@ class Accounts:
     """
 
     def __init__(
-        self, rotator: Rotator, *, model: str | None = None, max_accounts: int = 3, deadline: float | None = None
+        self,
+        rotator: Rotator,
+        *,
+        model: str | None = None,
+        max_accounts: int = 3,
+        deadline: float | timedelta | None = None,
     ) -> None:
         self._model = model
         self._shared = Shared(rotator, max_accounts, deadline)

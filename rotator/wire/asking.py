@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rotator.core.value import Value
 from rotator.errors import OriginRefused
+from rotator.wire.forms import is_replayable, model_of_form
 from rotator.wire.models import model_of
 from rotator.wire.origins import origin, owns, shown
 from rotator.wire.signing import bare, signed, without_key
@@ -22,7 +23,7 @@ _MARK = "rotator.origin"
 """The extension of a request that holds its origin; httpx and httpx2 copy extensions to the request of a redirect."""
 
 _FREE = ("generic", "ietf")
-"""Providers whose queries may hold a ``key`` that is no credential; all others take theirs in a header too."""
+"""Providers whose queries may hold a ``key`` that is no credential, and to which cookies may matter."""
 
 
 class Library(Value):
@@ -45,9 +46,13 @@ class Asking:
         self.origin = origin(request.url)
         self.first: Origin | None = request.extensions.get(_MARK)
         stream = request.stream
-        self.replayable = isinstance(stream, library.byte_stream)
+        is_whole = isinstance(stream, library.byte_stream)
+        self.replayable = is_whole or is_replayable(stream)
         if model is None:
-            model = model_of(b"".join(stream) if self.replayable else None, request.url.raw_path)
+            content = b"".join(stream) if is_whole else None
+            model = model_of(content, request.url.raw_path)
+            if model is None and self.replayable:
+                model = model_of_form(stream, content, request.headers.get("content-type", ""))
         self.model = model
 
     def mark(self) -> None:
@@ -56,7 +61,10 @@ class Asking:
             self._request.extensions[_MARK] = self.origin
 
     def signed(self, credentials: Credentials) -> Any:
-        """A new request with the account's credentials. Raises OriginRefused, SecretMissing."""
+        """A new request with the account's credentials. Raises OriginRefused, SecretMissing.
+
+        A provider's API is sent no cookies: those that it set came with another account's answer.
+        """
         if not owns(credentials.provider, credentials.base_url, self.origin):
             message = f"{shown(self.origin)} is no origin of {credentials.account}: its base_url has just changed"
             raise OriginRefused(message)
@@ -64,7 +72,10 @@ class Asking:
         url = request.url
         if b"key=" in url.query and credentials.provider not in _FREE:
             url = url.copy_with(query=without_key(url.query) or None)
-        return self._outgoing(url, signed(request.headers.raw, credentials))
+        headers = request.headers.raw
+        if credentials.provider not in _FREE:
+            headers = [(name, value) for name, value in headers if name.lower() != b"cookie"]
+        return self._outgoing(url, signed(headers, credentials))
 
     def bare(self) -> Any:
         """A new request without credentials of any kind."""

@@ -25,6 +25,8 @@ _STEP_SECS = 0.1
 """How often it is looked whether the run is to end."""
 _GRACE_SECS = 5.0
 """Between SIGTERM and SIGKILL: it may be writing down a token that it has just renewed."""
+_LEFT_SECS = 1.0
+"""The same for what a command leaves behind that has ended by itself; what keeps no pipe open may be anything."""
 _DRAIN_SECS = 0.5
 """For the rest of its output, when a process that it left behind still holds the pipe."""
 
@@ -37,7 +39,7 @@ class Ran(Value):
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], timeout_secs: float, stop: Event) -> Ran:
-    """Run it to its end, at most ``timeout_secs`` or until ``stop`` is set; then its whole process group is ended.
+    """Run it to its end, at most ``timeout_secs`` or until ``stop`` is set; then what is left of its process group is ended.
 
     Raises OSError when it cannot be started, and ValueError for a word or a variable that holds a NUL.
     """
@@ -56,8 +58,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], timeout_secs: fl
     try:
         code = _wait(process, timeout_secs, stop)
     finally:
-        if process.poll() is None:
-            _end(process)
+        _end(process)
     reader.join(_DRAIN_SECS)
     return Ran(code, bytes(tail))
 
@@ -79,11 +80,21 @@ def _wait(process: subprocess.Popen[bytes], timeout_secs: float, stop: Event) ->
     return process.poll()
 
 
+def _await_group(group: int, until: float) -> None:
+    """Raises ProcessLookupError when nobody is left of it."""
+    while time.monotonic() < until:
+        time.sleep(_STEP_SECS / 10)
+        os.killpg(group, 0)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM to all of its group, then SIGKILL to what is left of it."""
     try:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(_GRACE_SECS)
+        if process.poll() is None:
+            process.wait(_GRACE_SECS)
+        else:
+            _await_group(process.pid, time.monotonic() + _LEFT_SECS)
     except (ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
         pass
     try:

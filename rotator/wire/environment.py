@@ -11,7 +11,7 @@ from rotator.errors import OperatorError, SecretMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from rotator.credentials import Credentials
 
@@ -119,19 +119,15 @@ def token(credentials: Credentials) -> str:
 def variables(credentials: Credentials) -> dict[str, str]:
     """What a program has to find in its environment to act as this account, ``ROTATOR_ACCOUNT`` first.
 
-    One secret only, under each name by which programs of the provider look for it. Raises SecretMissing as ``token`` does,
-    and OperatorError for a text that no environment can hold (NUL, half a surrogate pair); neither shows a value.
+    One secret only, the access token unless its programs take none from their environment, under each name by which they
+    look for it. Raises SecretMissing as ``token`` does, and OperatorError where they take no secret that it has, and for a
+    text that no environment can hold (NUL, half a surrogate pair); neither shows a value.
     """
     names = _NAMES.get(credentials.provider, _PLAIN)
-    kind, secret = _secret(credentials)
+    kind, secret = _sayable(names, credentials)
     held = getattr(names, kind)
     if kind == "access_token" and credentials.base_url and names.gateway_token:
         held = names.gateway_token
-    if not held:
-        message = (
-            f"{kind} of {credentials.account}: programs of {credentials.provider} take none from their environment"
-        )
-        raise OperatorError(message)
     found = {ACCOUNT: credentials.account, **dict(names.fixed), **dict.fromkeys(held, secret)}
     for key in ("base_url", "project_id"):
         value = getattr(credentials, key)
@@ -156,6 +152,21 @@ def withdrawn(credentials: Credentials, before: str | None = None) -> frozenset[
     return frozenset().union(*every) - variables(credentials).keys()
 
 
+def lent(provider: str, credentials: Credentials | None) -> frozenset[str]:
+    """The variables that hold an account's in a program that was started as it, and may have held something else before.
+
+    Without credentials that could have been handed out, every variable of its provider counts. Raises nothing.
+    """
+    names = _NAMES.get(provider, _PLAIN)
+    try:
+        if credentials is None:
+            return names.every()
+        kind, found = _sayable(names, credentials)[0], frozenset(variables(credentials))
+    except OperatorError:
+        return names.every()
+    return found - {ACCOUNT, credentials.variables.get(kind, ACCOUNT)}
+
+
 def applied(environment: Mapping[str, str], credentials: Credentials, before: str | None = None) -> dict[str, str]:
     """A copy of ``environment`` for a program that is to act as the account; ``before`` as for ``withdrawn``.
 
@@ -166,14 +177,29 @@ def applied(environment: Mapping[str, str], credentials: Credentials, before: st
     return {**kept, **variables(credentials)}
 
 
+def _sayable(names: _Names, credentials: Credentials) -> tuple[str, str]:
+    """The first credential for which there is a variable, and the secret."""
+    first, _ = _secret(credentials)
+    for kind, secret in _secrets(credentials):
+        if getattr(names, kind):
+            return kind, secret
+    message = f"{first} of {credentials.account}: programs of {credentials.provider} take none from their environment"
+    raise OperatorError(message)
+
+
 def _secret(credentials: Credentials) -> tuple[str, str]:
     """Which credential it is, and the secret."""
+    for found in _secrets(credentials):
+        return found
+    message = f"{credentials.account} has neither an access_token nor an api_key to hand out; put one into the file"
+    raise SecretMissing(message)
+
+
+def _secrets(credentials: Credentials) -> Iterator[tuple[str, str]]:
     for kind in ("access_token", "api_key"):
         secret = (getattr(credentials, kind) or "").strip()  # as in a header: a key is often pasted with its newline
         if secret:
-            return kind, secret
-    message = f"{credentials.account} has neither an access_token nor an api_key to hand out; put one into the file"
-    raise SecretMissing(message)
+            yield kind, secret
 
 
 def _holdable(value: str) -> bool:

@@ -8,25 +8,19 @@ from __future__ import annotations
 
 from tenacity import Retrying, retry_if_result, wait_none
 
-from rotator.core.selection import Parked, Unavailable
-from rotator.core.signals import AuthRefused, ServerFailed, Throttled
+from rotator.core.selection import Parked, Selected, Unavailable
+from rotator.core.signals import Throttled
 from rotator.core.state import NEVER
 from rotator.core.value import Value
 from rotator.engine import Lease
-from rotator.errors import (
-    EndpointFailed,
-    LoginNeeded,
-    OriginRefused,
-    ParkTimeout,
-    RotatorError,
-    SecretMissing,
-    UnknownAccount,
-)
-from rotator.wire.answers import client_delay, delayed, nobody, own
-from rotator.wire.judging import Refusal, refusal, watched
-from rotator.wire.origins import shown
-from rotator.wire.refresh import _serves
-from rotator.wire.steps import Close, Fetch, Send, Wait
+from rotator.errors import OriginRefused, ParkTimeout, SecretMissing, UnknownAccount
+from rotator.wire.answers import own
+from rotator.wire.handing import better, handed_up
+from rotator.wire.judging import watched
+from rotator.wire.origins import unowned
+from rotator.wire.sending import OF_THE_ACCOUNT, Sender, closed
+from rotator.wire.steps import Send, Wait
+from rotator.wire.unnamed import unnamed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,16 +29,18 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from rotator.credentials import Credentials
+    from rotator.core.signals import Signal
+    from rotator.errors import RotatorError
     from rotator.wire.asking import Asking
+    from rotator.wire.judging import Refusal
     from rotator.wire.shared import Shared
-    from rotator.wire.steps import Incoming, Step
+    from rotator.wire.steps import Step
     from rotator.wire.turns import Turn
 
 _SERVER_ERRORS = 500
 _SERVER_TRIES = 2
 """Accounts that a request is tried with when the provider fails at serving it: the fault is seldom the account's."""
-_OF_THE_ACCOUNT = (SecretMissing, LoginNeeded, EndpointFailed, UnknownAccount)
+_NOBODY: frozenset[str] = frozenset()
 
 
 class Ended(Value):
@@ -63,21 +59,23 @@ class Exchange:
 
     def __init__(self, shared: Shared, asked: Asking) -> None:
         rotator = shared.rotator
+        self._shared = shared
         self._rotator = rotator
         self._clock = rotator._clock
         self._owners = shared.owners
-        self._keys = shared.keys
-        self._turns = shared.turns
+        self._sender = Sender(shared, asked)
         self._limits = limits = shared.limits
         self._asked = asked
         self._model = asked.model or ""
         self._began = 0.0 if limits.deadline is None else self._clock.monotonic()
-        self._names: frozenset[str] = frozenset()
-        self._tried: set[str] = set()
-        self._since_wait: set[str] = set()
+        self._names = _NOBODY
+        self._missing = _NOBODY
+        self._heeds_aside = True
+        self._tried = _NOBODY
+        self._since_wait = _NOBODY
         self._server_tries = 0
         self._refusers: list[str] = []
-        self._parked: Parked | None = None
+        self._awaited: frozenset[str] | None = None
         self._refusal: Refusal | None = None
         self._error: RotatorError | None = None
         self._outcome: Parked | Unavailable | None = None
@@ -92,11 +90,11 @@ class Exchange:
         self._names = self._owning()
         if not self._names:
             if asked.first is None:
-                raise OriginRefused(_unowned(asked))
+                raise OriginRefused(unowned(asked.origin))
             return (yield Send(asked.bare())).response
         asked.mark()
         if asked.model is None:
-            return (yield from self._once())
+            return (yield from unnamed(self._shared, asked, self._names))
         ended = yield from self._attempt()
         if ended.rotates:
             ended = yield from self._rotate(ended)
@@ -125,7 +123,9 @@ class Exchange:
         return ended
 
     def _spent(self, _state: RetryCallState) -> bool:
-        return len(self._tried) >= self._limits.max_accounts or self._left() <= 0
+        if self._limits.deadline is None:
+            return len(self._tried) >= self._limits.max_accounts
+        return self._left() <= 0
 
     def _left(self) -> float:
         """Seconds of the deadline that are left."""
@@ -135,29 +135,41 @@ class Exchange:
 
     def _attempt(self) -> Generator[Step, Any, Ended]:
         """One account, or none. An end without a response to give leaves the lease ended."""
-        if self._parked is not None:
+        if self._awaited is not None:
             try:
-                yield Wait(self._rotator, self._model, self._names, self._left())
+                yield Wait(self._rotator, self._model, self._awaited, self._left())
             except ParkTimeout:
                 return _UNSERVED
-            self._parked = None
-            self._since_wait.clear()
+            self._awaited = None
+            self._since_wait = _NOBODY
+            self._refusers.clear()
         lease = self._leased()
         if not isinstance(lease, Lease):
             return self._not_leased(lease)
-        turn, ended = self._turns.begin(lease), _UNSERVED
+        turn, ended = self._shared.turns.begin(lease), _UNSERVED
         try:
-            if turn.account not in self._since_wait:
-                ended = yield from self._sent(turn)
+            ended = yield from self._sent(turn)
         finally:
             if not ended.served:
                 turn.ends()
         return ended
 
-    def _leased(self) -> Lease | Parked | Unavailable:
-        """A choice among the accounts that own the origin, also when the choice found that a person has just edited them."""
+    def _candidates(self) -> frozenset[str]:
+        """Who may be asked at all: once as many were as may be, only those again, after a wait."""
+        names = self._names - self._missing if self._missing else self._names
+        if self._heeds_aside:
+            names = self._shared.aside.without(names)
+        return names & self._tried if len(self._tried) >= self._limits.max_accounts else names
+
+    def _leased(self) -> Lease | Parked | Unavailable | None:
+        """A choice among those that were not asked since the last wait; None when there are none.
+
+        They own the origin also when the choice found that a person has just edited them.
+        """
         while True:
-            lease = self._rotator.lease(self._model, among=self._names)
+            among = self._candidates()
+            among = among - self._since_wait if self._since_wait else among
+            lease = self._rotator.lease(self._model, among=among) if among else None
             names = self._owning()
             if names == self._names:
                 return lease
@@ -165,146 +177,78 @@ class Exchange:
                 lease.release()
             self._names = names
             if not names:
-                raise OriginRefused(_unowned(self._asked))
+                raise OriginRefused(unowned(self._asked.origin))
 
-    def _not_leased(self, outcome: Parked | Unavailable) -> Ended:
+    def _not_leased(self, outcome: Parked | Unavailable | None) -> Ended:
+        """Wait for whoever may be asked, within the deadline; the end when nobody is worth it."""
+        among = self._candidates()
+        if self._since_wait and among:
+            found = self._rotator.explain(self._model, among=among)
+            if isinstance(found, Selected):
+                return _UNSERVED
+            outcome = found
         self._outcome = outcome
+        if isinstance(outcome, Unavailable) and self._heeds_aside and self._refusal is None:
+            self._heeds_aside = False  # that a secret is missing is said rather than that the others are of no use
+            return Ended(rotates=True)
         if not isinstance(outcome, Parked) or self._limits.deadline is None:
             return _UNSERVED
         if outcome.wake_at.timestamp() - outcome.decided > self._left():
             return _UNSERVED
-        self._parked = outcome
+        self._awaited = among
         return Ended(rotates=True)
 
     def _sent(self, turn: Turn) -> Generator[Step, Any, Ended]:
-        """One account's attempt, and a second one with a renewed token."""
-        name, asked = turn.account, self._asked
-        self._tried.add(name)
-        self._since_wait.add(name)
+        """One account's attempt."""
+        name = turn.account
         try:
-            credentials = yield from self._credentials(name)
-            request = asked.signed(credentials)
-        except _OF_THE_ACCOUNT as error:
-            return self._without_credentials(name, error)
-        incoming = yield Send(request)
-        refused = yield from refusal(incoming, credentials.provider, self._model, self._clock)
-        if refused is not None and refused.reading.kind == "auth_failed":
-            fresh = yield from self._renewed(credentials)
-            if fresh is not None:
-                yield from _closed(incoming)
-                incoming = yield Send(asked.signed(fresh))
-                refused = yield from refusal(incoming, fresh.provider, self._model, self._clock)
+            incoming, refused = yield from self._sender.sent(name, self._model)
+        except OF_THE_ACCOUNT as error:
+            self._sender.without_credentials(name, self._model, error)
+            self._error = error
+            if isinstance(error, SecretMissing | UnknownAccount):
+                self._missing |= {name}
+            else:
+                self._note(name)
+            return Ended(rotates=True)
         if refused is None:
-            return Ended(served=True, response=watched(incoming, turn, asked.library))
+            return Ended(served=True, response=watched(incoming, turn, self._asked.library))
+        self._note(name)
         return (yield from self._refused(turn, refused))
+
+    def _note(self, name: str) -> None:
+        self._tried |= {name}
+        self._since_wait |= {name}
 
     def _refused(self, turn: Turn, refused: Refusal) -> Generator[Step, Any, Ended]:
         response = refused.incoming.response
         facts = turn.learn((response.status_code, refused.incoming.headers), refused.text, self._refusers)
         self._refusers.append(turn.account)
-        self._refusal = refused
-        if response.status_code >= _SERVER_ERRORS:
-            self._server_tries += 1
-        throttled = any(isinstance(fact, Throttled) for fact in facts)
-        others = refused.rotates and self._asked.replayable and not throttled and self._server_tries < _SERVER_TRIES
-        if others:
-            yield from _closed(refused.incoming)
+        self._refusal = better(self._refusal, refused)
+        others = refused.rotates and self._asked.replayable and self._may_help(refused, facts)
+        if others or self._refusal is not refused:
+            yield from closed(refused.incoming)
         return Ended(rotates=others)
 
-    def _without_credentials(self, name: str, error: RotatorError) -> Ended:
-        """Keep the account out for a while: a token endpoint may soon answer again, a person may mend the rest."""
-        at = self._rotator.now()
-        if isinstance(error, EndpointFailed):
-            self._rotator.ingest([ServerFailed(name, self._model, at)])
-        else:
-            self._rotator.ingest([AuthRefused(name, at, type(error).__name__)])
-        self._error = error
-        return Ended(rotates=True)
-
-    def _credentials(self, name: str) -> Generator[Step, Any, Credentials]:
-        """What to send now; only where a token has to be renewed it is fetched."""
-        credentials = self._keys.of(name)
-        if credentials is not None:
-            if credentials.refresh_token is None and not credentials.referred:
-                return credentials
-            if _serves(credentials, self._rotator.now(), None):
-                return credentials
-        renewed: Credentials = yield Fetch(self._rotator, name)
-        return renewed
-
-    def _renewed(self, credentials: Credentials) -> Generator[Step, Any, Credentials | None]:
-        """The credentials with another token than the one that was refused; None where there is none to be had."""
-        token = credentials.access_token
-        if token is None or not self._asked.replayable:
-            return None
-        try:
-            fresh: Credentials = yield Fetch(self._rotator, credentials.account, token)
-        except _OF_THE_ACCOUNT:
-            return None
-        return None if fresh.access_token in (None, token) else fresh
-
-    def _once(self) -> Generator[Step, Any, Any]:
-        """A request that names no model: one account, and nothing learned but that its credential is refused."""
-        name = self._usable()
-        if name is None:
-            return self._asked.answered(*nobody("no account for this origin can be used without a person's help"))
-        credentials = yield from self._credentials(name)
-        incoming = yield Send(self._asked.signed(credentials))
-        refused = yield from refusal(incoming, credentials.provider, None, self._clock)
-        if refused is None or refused.reading.kind != "auth_failed":
-            return _given(incoming, self._asked)
-        fresh = yield from self._renewed(credentials)
-        if fresh is not None:
-            yield from _closed(incoming)
-            incoming = yield Send(self._asked.signed(fresh))
-            refused = yield from refusal(incoming, fresh.provider, None, self._clock)
-        if refused is not None and refused.reading.kind == "auth_failed":
-            reason = refused.reading.reason or "credential refused"
-            self._rotator.ingest([AuthRefused(name, self._rotator.now(), reason, refused.reading.final)])
-        return _given(incoming, self._asked)
-
-    def _usable(self) -> str | None:
-        """The active account, else the first that time or nothing keeps from serving."""
-        pool = self._rotator.pool
-        listed = [account for account in pool if account.name in self._names]
-        listed.sort(key=lambda account: account.name != pool.active)
-        return next((account.name for account in listed if account.next_ready_at(pool.policy) < NEVER), None)
+    def _may_help(self, refused: Refusal, facts: tuple[Signal, ...]) -> bool:
+        """Whether another account, or a wait within the deadline, may help; neither does when the request is to blame."""
+        waits = self._limits.deadline is not None
+        throttles = [fact for fact in facts if isinstance(fact, Throttled)]
+        if any(not waits or fact.until <= fact.at for fact in throttles):
+            return False
+        if refused.incoming.response.status_code >= _SERVER_ERRORS and not (waits and refused.passes):
+            self._server_tries += 1
+        return self._server_tries < _SERVER_TRIES
 
     def _handed_up(self) -> Any:
         refused, now = self._refusal, self._rotator.now()
-        if self._error is not None and refused is None:
-            raise self._error
         if refused is None:
+            if self._error is not None and not isinstance(self._outcome, Parked):
+                raise self._error
             assert self._outcome is not None, "an attempt that sends nothing has an outcome or an error"
             return self._asked.answered(*own(self._outcome, now))
-        response = _given(refused.incoming, self._asked)
-        if refused.rotates:
-            outcome = self._rotator.explain(self._model, among=self._names)
-            policy = self._rotator.pool.policy
-            delayed(response.headers, client_delay(policy, refused.reading.retry_after_secs, outcome, now))
-        return response
-
-
-def _given(incoming: Incoming, asked: Asking) -> Any:
-    """The response with what was read of its body put back."""
-    response = incoming.response
-    if incoming.closed:
-        response.stream = asked.library.byte_stream(b"".join(incoming.held))
-    elif incoming.chunks is not None:
-        response.stream = asked.library.passing(response.stream, incoming.held, incoming.chunks, None)
-    return response
-
-
-def _closed(incoming: Incoming) -> Generator[Step, Any, None]:
-    if not (incoming.closed or incoming.response.is_closed):
-        yield Close(incoming)
-
-
-def _unowned(asked: Asking) -> str:
-    place = shown(asked.origin)
-    if place.startswith("http:"):
-        return f"no account has the origin {place}: plain http is for loopback alone; use https, and say so in base_url"
-    return f"no account has the origin {place}: give an account that base_url, or the provider whose API that is"
+        outcome = self._rotator.explain(self._model, among=self._names) if refused.rotates else None
+        return handed_up(refused, self._asked, self._rotator.pool.policy, outcome, now)
 
 
 def _rotates(ended: Ended) -> bool:

@@ -5,7 +5,11 @@ Refuses: everything but naming the classes of httpx2; what they do stands in ``t
 
 from __future__ import annotations
 
-import httpx2
+try:
+    import httpx2
+except ModuleNotFoundError:
+    message = "httpx2 is not installed; it comes with rotator's extra of that name: pip install '.[httpx2]'"
+    raise ModuleNotFoundError(message, name="httpx2") from None
 
 from rotator.wire.asking import Library
 from rotator.wire.passing import AsyncPassing, Passing

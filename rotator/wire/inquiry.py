@@ -32,6 +32,8 @@ WHOLE_SECS = 30.0
 """Longest time that a body may take, however steadily it drips."""
 MOST_BYTES = 2 * 1024 * 1024
 """Longest body; the longest quota document that was seen has 40 kB."""
+UNPROXIED = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
+"""What a proxy of the environment is not for, as httpx takes it: its loopback is another one, and plain HTTP is only for ours."""
 _RETRY_SECS = 1.0
 _SERVER_FAULTS = range(500, 600)
 _NEVER_MADE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -99,7 +101,9 @@ class Asker:
         self._clock, self._luck, self._stop = clock, luck, stop
         self._longest = max(WHOLE_SECS, answer_secs)
         timeout = httpx.Timeout(answer_secs, connect=CONNECT_SECS)
-        self._client = httpx.Client(timeout=timeout, follow_redirects=False, headers={"user-agent": USER_AGENT})
+        self._client = httpx.Client(
+            timeout=timeout, follow_redirects=False, headers={"user-agent": USER_AGENT}, mounts=UNPROXIED
+        )
         # what one account's answer sets must not go out with the next account's request
         self._client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 

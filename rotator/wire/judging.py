@@ -27,9 +27,8 @@ _SHORT = 1_048_576
 """Bytes of a body that comes at one go."""
 _REFUSED = 400
 _MOVED = range(300, 400)
-_ROTATING = frozenset(
-    ("rate_limited", "quota_exhausted", "overloaded", "auth_failed", "banned", "restricted", "billing", "server_error")
-)
+_OF_A_LIMIT = frozenset(("rate_limited", "quota_exhausted", "overloaded"))
+_ROTATING = _OF_A_LIMIT | {"auth_failed", "banned", "restricted", "billing", "server_error"}
 _EVENTS = {"content-type": "text/event-stream"}
 
 
@@ -46,17 +45,25 @@ class Refusal(Value):
         """Not when the request is to blame, nor when so much is said that it cannot be kept while others are asked."""
         return self.whole and self.reading.kind in _ROTATING
 
+    @property
+    def passes(self) -> bool:
+        """Whether it says that there is a limit, which time ends: more use to a program than one account's trouble."""
+        return self.reading.kind in _OF_A_LIMIT
+
 
 def refusal(incoming: Incoming, provider: str, model: str | None, clock: Clock) -> Generator[Step, Any, Refusal | None]:
-    """The refusal that a response is; None for one that serves, as far as its head and the first event of a stream tell."""
+    """The refusal that a response is; None for one that serves, as far as its head and the first event of a stream tell.
+
+    One whose body breaks off is told by its head. Raises what broke it when by that the request is to blame.
+    """
     response = incoming.response
-    whole = True
+    whole, broke = True, None
     if response.is_closed:  # it was made in memory, and its body is there
         text = response.content
         if response.status_code < _REFUSED and not (_has_events(incoming) and may_tell_error(text)):
             return None
     elif response.status_code >= _REFUSED:
-        text, whole = yield from _error_text(incoming)
+        text, whole, broke = yield from _error_text(incoming)
     elif response.status_code == 200 and _has_events(incoming):  # noqa: PLR2004
         text = yield from _first_event(incoming)
         if not may_tell_error(text):
@@ -66,6 +73,8 @@ def refusal(incoming: Incoming, provider: str, model: str | None, clock: Clock) 
     reading = read(
         provider, status=response.status_code, headers=incoming.headers, body=text, model=model, now=clock.now()
     )
+    if broke is not None and reading.kind not in _ROTATING:
+        raise broke
     return None if reading.kind == "ok" else Refusal(incoming, reading, text, whole)
 
 
@@ -106,20 +115,38 @@ def _has_events(incoming: Incoming) -> bool:
     return incoming.header(b"content-type")[:17].lower() == "text/event-stream"
 
 
-def _error_text(incoming: Incoming) -> Generator[Step, Any, tuple[bytes, bool]]:
-    """What the body says, up to a bound, and whether that is all of it."""
+def _error_text(incoming: Incoming) -> Generator[Step, Any, tuple[bytes, bool, Exception | None]]:
+    """What the body says, up to a bound, whether that is all that comes of it, and what broke it off."""
     size = 0
     while size < LONGEST_ERROR:
-        chunk = yield Pull(incoming)
+        try:
+            chunk = yield Pull(incoming)
+        except Exception as error:  # noqa: BLE001  of either library, which say it in classes of their own
+            return _cut_short(incoming), True, error
         if chunk is None:
-            return _unpacked(incoming), True
+            return _unpacked(incoming), True, None
         incoming.held.append(chunk)
         size += len(chunk)
-    return _unpacked(incoming), False
+    return _unpacked(incoming), False, None
+
+
+def _cut_short(incoming: Incoming) -> bytes:
+    """What came of a body that broke off, which is all there is from now on: unpacked, since its packing has no end."""
+    text = _unpacked(incoming)
+    headers = incoming.response.headers
+    for name in ("content-encoding", "content-length"):
+        if name in headers:
+            del headers[name]
+    incoming.held[:] = [text]
+    incoming.closed = True
+    return text
 
 
 def _first_event(incoming: Incoming) -> Generator[Step, Any, bytes]:
-    """What a stream says up to its first whole event, held back."""
+    """What a stream says up to its first whole event that is no ping (``has_event``), held back.
+
+    What came in the same parts is told too: an error behind OpenAI's ``response.created``, for one.
+    """
     unpacked = plain(incoming.header(b"content-encoding"), FIRST_EVENT)
     text, size = b"", 0
     while unpacked is not None and size < FIRST_EVENT and not has_event(text):

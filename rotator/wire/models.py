@@ -1,4 +1,4 @@
-"""Models: which one a request asks for, from its JSON body or the path of the known APIs.
+"""Models: which one a request asks for, from the path of the known APIs or its JSON body.
 
 Refuses: any other part of the body. A long body is not decoded while the model can be told from either of its ends.
 """
@@ -19,16 +19,17 @@ _PATH = re.compile(rb"/(?:(?:models|tunedModels)/([^/:?]+):[a-zA-Z]|deployments/
 
 
 def model_of(content: bytes | None, path: bytes) -> str | None:
-    """The model, from the body (JSON with a ``model`` at its top), else from the path; None where neither names one."""
-    if content:
-        found = _in_body(content)
-        if found:
-            return found
+    """The model, from the path, else from the body (JSON with a ``model`` at its top); None where neither names one.
+
+    Google's REST form ``models/NAME`` is NAME.
+    """
     match = _PATH.search(path)
-    if match is None:
-        return None
-    name = (match[1] or match[2]).decode("ascii", "replace")
-    return unquote(name) or None
+    if match is not None:
+        name = unquote((match[1] or match[2]).decode("ascii", "replace"))
+        if name:
+            return name
+    found = _in_body(content) if content else None
+    return found.removeprefix("models/") or None if found else None
 
 
 def _in_body(content: bytes) -> str | None:

@@ -109,6 +109,19 @@ def shown(place: Origin) -> str:
     return f"{scheme}://{host}" + ("" if port == _PORTS.get(scheme) else f":{port}")
 
 
+def unowned(place: Origin) -> str:
+    """Why a request to an origin that no account has is refused, and what a person can do about it."""
+    name, (scheme, _, _) = shown(place), place
+    if not trusted(place) and scheme == "http":
+        return f"no account has the origin {name}: plain http is for loopback alone; use https, and say so in base_url"
+    if scheme == "http":
+        return (
+            f"no account has the origin {name}: on this machine too a base_url counts as it is written, port and all, and"
+            " localhost is another name than 127.0.0.1"
+        )
+    return f"no account has the origin {name}: give an account that base_url, or the provider whose API that is"
+
+
 class Owners:
     """Which accounts own an origin, worked out once until accounts change."""
 

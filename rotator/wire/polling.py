@@ -49,6 +49,8 @@ _SUCCESS = range(200, 300)
 _UNAUTHORIZED = 401
 _TOLD = ("ok", "quota_exhausted", "billing")
 """Kinds of a reading that a quota document can have: the last two say that something in it is spent."""
+_SAYS_QUOTA = {"five_hour", "seven_day", "rate_limit", "buckets", "models", "data", "quota_snapshots", "resources"}
+"""What the endpoints' documents have, also where it is empty: an account that nothing limits, or that has not begun yet."""
 
 
 class PollResult(Value):
@@ -163,7 +165,10 @@ class _Turn:
         return PollResult(account.name, account.provider, endpoint.name, NOT_DUE, word, next_at=until)
 
     def _ask_all(self, account: Account, endpoints: tuple[Endpoint, ...], due: list[Endpoint]) -> list[PollResult]:
-        credentials = refresh.current(self._rotator, account.name)
+        try:
+            credentials = refresh.current(self._rotator, account.name)
+        except (EndpointFailed, LoginNeeded) as error:
+            return [self._unasked(account, endpoint, endpoint in due, str(error)) for endpoint in endpoints]
         at = self._now()  # before the first byte is sent: news that came meanwhile is newer
         results = []
         for endpoint in endpoints:
@@ -173,6 +178,13 @@ class _Turn:
             result, credentials = self._ask(account, endpoint, credentials, at)
             results.append(result)
         return results
+
+    def _unasked(self, account: Account, endpoint: Endpoint, due: bool, why: str) -> PollResult:
+        """A failed poll of an endpoint that nobody could be sent to; the token's own may have been asked."""
+        if not due:
+            return self._not_due(account, endpoint)
+        result = PollResult(account.name, account.provider, endpoint.name, FAILED)
+        return self._learn(result, account, self._now(), [], None, why)
 
     def _ask(
         self, account: Account, endpoint: Endpoint, credentials: Credentials, at: float
@@ -240,6 +252,8 @@ def _why_not(answer: Answer, reading: Reading) -> str | None:
         document = None
     if not isinstance(document, dict):
         return "its answer is no JSON object"
+    if reading.kind == "ok" and not reading.windows and not document.keys() & _SAYS_QUOTA:
+        return "it answered nothing that rotator reads"
     return None if reading.kind in _TOLD else f"its answer says {reading.kind}"
 
 

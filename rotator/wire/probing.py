@@ -14,7 +14,7 @@ from threading import Event
 from rotator.core.instants import aware
 from rotator.core.providers import read
 from rotator.core.providers.bodies import decode
-from rotator.core.signals import Probed
+from rotator.core.signals import Held, Probed, Released, Succeeded
 from rotator.core.state import Availability
 from rotator.core.value import Value
 from rotator.credentials import SECRETS
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from rotator.core.signals import Signal
     from rotator.core.state import Account
     from rotator.credentials import Credentials
     from rotator.engine import Rotator
@@ -47,6 +48,8 @@ GAP_SECS = 1.0
 _SUCCESS, _REDIRECTS = range(200, 300), range(300, 400)
 _UNAUTHORIZED = 401
 _LONGEST_REASON = 200
+_EARLIER_SECS = 0.001
+"""A release ends a probe of the same instant."""
 _REFUSALS = ("auth_failed", "banned", "restricted", "billing")
 _PASSING = ("rate_limited", "quota_exhausted", "overloaded", "server_error")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
@@ -179,6 +182,7 @@ class _Turn:
             why = error.strerror if isinstance(error, OSError) and error.strerror else "it holds a NUL"
             return ProbeResult(name, NOT_MADE, f"its probe cannot be started: {why}")
         if ran.code == 0:
+            self._served(name)
             return self._learned(name, ok=True, reason="")
         if self._stop.is_set():
             return ProbeResult(name, NOT_MADE, "its probe was ended")
@@ -231,6 +235,32 @@ class _Turn:
         if reading.kind in _PASSING:
             return result.replace(outcome=THROTTLED, reason=why)
         return result.replace(reason=f"it answered {answer.status} ({why}): name another model with -m")
+
+    def _served(self, name: str) -> None:
+        """Learn that a command was served: a session began, which ends what said that none could, as a success does.
+
+        Of which model is not known. So it counts for each one that is known, save those whose cooldown's end the provider
+        has said: the command may have used another one. Where none is left it counts for the model that was named;
+        without that, an account whose credential was refused is given back as by a person, or nobody would ask it again.
+        """
+        pool, at = self._rotator.pool, self._now()
+        if name not in pool:  # taken out of the file meanwhile
+            return
+        runtime = pool.account(name).runtime
+        guessed = [
+            model
+            for model, state in runtime.models.items()
+            if all(cooldown.source == "default" or cooldown.until <= at for cooldown in state.cooldowns)
+        ]
+        models = guessed or ([] if self._model is None else [self._model])
+        facts: list[Signal] = [Succeeded(name, model, at) for model in models]
+        if not models and runtime.auth_failed:
+            before = at - _EARLIER_SECS
+            facts = [Released(name, None, before)]
+            if runtime.held:  # that is another matter
+                facts.append(Held(name, None, before, runtime.held_until))
+        if facts:
+            self._rotator.ingest(facts)
 
     def _learned(self, name: str, *, ok: bool, reason: str) -> ProbeResult:
         at = self._now()

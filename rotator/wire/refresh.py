@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from weakref import WeakKeyDictionary
 
-from rotator.core.signals import AuthRefused
+from rotator.core.codec.tokens import short_hash
+from rotator.core.cooldowns import ladder
+from rotator.core.instants import tidy
+from rotator.core.signals import AuthRefused, Polled, Superseded
 from rotator.core.value import Value
 from rotator.errors import EndpointFailed, LoginNeeded, MachineError, SecretMissing
 from rotator.wire.deferring import Deferred
@@ -31,13 +34,16 @@ LOCK_SECS = 90.0
 """How long to wait for another process that refreshes the same account: as long as its endpoint may take."""
 LIVING_LOCK_SECS = 2.0
 """And while the old token lives: most endpoints have answered by then, and many servers refuse it once there is a new one."""
+_POLLED = "token"
+"""What a failure of the token endpoint is kept under in ``runtime.polls``, for processes that begin later."""
 _ROUNDS = 4
 """How often what was sent may turn out to have been replaced meanwhile."""
 
 
 class _Rest(Value):
-    """An endpoint that failed at ``at``, so many times in a row, is left alone for ``secs``."""
+    """An account's endpoint that failed at ``at``, so many times in a row, is left alone for ``secs``."""
 
+    account: str
     at: float
     secs: float
     failures: int
@@ -61,16 +67,18 @@ def current(rotator: Rotator, name: str, *, rejected: str | None = None) -> Cred
     """The credentials of an account with an access token that is not about to end.
 
     ``rejected`` is an access token that a server has just refused: if the account still has it, it is refreshed. While a
-    refresh fails, a token that has not ended is returned all the same. It may take as long as the endpoint does, so
-    asynchronous callers use a thread. Raises UnknownAccount; SecretMissing (also where
-    an endpoint or a client id is missing); LoginNeeded (the provider says that the refresh token is dead, or a new one
-    could not be kept); EndpointFailed (also for want of room on the disk, and when others refresh for too long).
+    refresh fails, a token that has not ended is returned all the same. One that has, and that nothing can renew, is None
+    beside an API key. It may take as long as the endpoint does, so asynchronous callers use a thread.
+
+    Raises UnknownAccount; SecretMissing (also where an endpoint or a client id is missing); LoginNeeded (the provider says
+    that the refresh token is dead, a new one could not be kept, or there is none and the access token has ended);
+    EndpointFailed (also for want of room on the disk, and when others refresh for too long).
     """
     rejected = None if rejected is None else _Rejected(rejected)
-    found = rotator.credentials(name)
-    if _serves(found, rotator.now(), rejected):
-        return found
-    wait = LIVING_LOCK_SECS if _lives(found, rotator.now(), rejected) else LOCK_SECS
+    found, now = rotator.credentials(name), rotator.now()
+    if _serves(found, now, rejected):
+        return _sendable(found, now, rejected)
+    wait = LIVING_LOCK_SECS if _lives(found, now, rejected) else LOCK_SECS
     failed: LoginNeeded | SecretMissing | EndpointFailed
     try:
         return _renewed(rotator, name, rejected, wait)
@@ -80,6 +88,9 @@ def current(rotator: Rotator, name: str, *, rejected: str | None = None) -> Cred
         failed = _put_off(name, error)
     found = rotator.credentials(name)
     if _lives(found, rotator.now(), rejected) and not rotator.pool.account(name).runtime.auth_failed:
+        return found
+    if found.api_key is not None and not isinstance(failed, EndpointFailed):
+        found.access_token = None
         return found
     raise failed
 
@@ -121,16 +132,30 @@ def _serves(found: Credentials, now: float, rejected: str | None) -> bool:
     return end - now > margin
 
 
+def _sendable(found: Credentials, now: float, rejected: str | None) -> Credentials:
+    """Credentials that nothing can renew: no dead access token goes before an API key. Raises LoginNeeded."""
+    if found.access_token is None or _lives(found, now, rejected):
+        return found
+    if found.api_key is not None:
+        found.access_token = None
+        return found
+    end = _end(found)
+    if end is not None and end <= now:
+        message = f"the access token of {found.account} has ended, and there is nothing to renew it with: log in again"
+        raise LoginNeeded(message)
+    return found
+
+
 def _renewed(rotator: Rotator, name: str, rejected: str | None, wait_secs: float) -> Credentials:
     for _ in range(_ROUNDS):
         with rotator.renewing(name, wait_secs) as renewing:
-            found = renewing.credentials()
-            if _serves(found, rotator.now(), rejected):
-                return found
+            found, now = renewing.credentials(), rotator.now()
+            if _serves(found, now, rejected):
+                return _sendable(found, now, rejected)
             _heed_rest(rotator, found)
             endpoint = _askable(renewing, found)
             if endpoint is None:
-                return found
+                return _sendable(found, now, rejected)
             given = _step(rotator, renewing, found, endpoint)
             found = renewing.credentials()
             if given is not None and found.access_token == given.access_token:
@@ -194,9 +219,11 @@ def _step(rotator: Rotator, renewing: Renewing, found: Credentials, endpoint: En
         raise _failure(rotator, found, answer)
     if renewing.credentials().refresh_mark != found.refresh_mark:
         return None
-    rotator.ingest(
-        [AuthRefused(found.account, rotator.now(), f"the refresh token is dead ({answer.code})", final=True)]
-    )
+    now, why = rotator.now(), f"the refresh token is dead ({answer.code})"
+    if found.api_key is None:
+        rotator.ingest([AuthRefused(found.account, now, why, final=True)])
+    else:  # the account serves on without it
+        rotator.ingest([Superseded(found.account, now, short_hash(found.refresh_token or ""))])
     rotator.flush()
     message = f"the provider refused the refresh token of {found.account} ({answer.code}): log in again"
     raise LoginNeeded(message)
@@ -209,6 +236,10 @@ def _keep(rotator: Rotator, renewing: Renewing, found: Credentials, answer: Gran
     end = end_of(answer.access_token) if life is None else now + life
     durable = renewing.keep(found, answer.access_token, answer.refresh_token, end, losable=losable)
     _resting.get(rotator, {}).pop(found.refresh_mark, None)
+    if found.account in rotator.pool:
+        kept = rotator.pool.account(found.account).runtime.polls.get(_POLLED)
+        if kept is not None and kept.failures:  # else a token that lives for a second would write one each second
+            rotator.ingest([Polled(found.account, _POLLED, now, ok=True)])
     if not durable and not losable:
         message = (
             f"{found.account}: new tokens came, and could not be written; they are kept in memory, and tried again"
@@ -216,23 +247,53 @@ def _keep(rotator: Rotator, renewing: Renewing, found: Credentials, answer: Gran
         raise EndpointFailed(message)
 
 
+def _rest_of(rotator: Rotator, found: Credentials) -> _Rest | None:
+    """The rest that the endpoint has: this process's own for that token, else what another one left in the account.
+
+    That one does not say of which token it was: not of one that was received since, nor where the failure is our own.
+    """
+    rests = _resting.get(rotator, {})
+    rest = rests.get(found.refresh_mark)
+    kept = rotator.pool.account(found.account).runtime.polls.get(_POLLED)
+    if kept is None or not kept.failures or (rest is not None and rest.at >= kept.at):
+        return rest
+    own = any(each.account == found.account and tidy(each.at) == kept.at for each in rests.values())
+    if own or (found.received_at is not None and found.received_at >= kept.at):
+        return rest
+    told = kept.until - kept.at
+    secs = told if told > _guessed(rotator, kept.failures) + 1 else _secs(kept.failures)
+    return _Rest(found.account, kept.at, secs, kept.failures, "failed when another process asked it")
+
+
+def _secs(failures: int) -> float:
+    return ladder(REST_SECS, 2, failures, REST_MAX_SECS)
+
+
+def _guessed(rotator: Rotator, failures: int) -> float:
+    """The pause that is kept after a failed poll where the endpoint named none: too long for a token's grace."""
+    policy = rotator.pool.policy
+    return ladder(policy.poll_interval, 2, failures, policy.poll_interval_max)
+
+
 def _heed_rest(rotator: Rotator, found: Credentials) -> None:
     """Raises EndpointFailed while the endpoint is left alone."""
-    rest = _resting.get(rotator, {}).get(found.refresh_mark)
+    rest = _rest_of(rotator, found)
     if rest is not None and 0 <= rotator.now() - rest.at < rest.secs:
         message = f"the token endpoint of {found.account} {rest.why}; it is left alone for {rest.secs:.0f} s"
         raise EndpointFailed(message)
 
 
 def _failure(rotator: Rotator, found: Credentials, failed: Failed) -> EndpointFailed:
-    """The error to raise, and the rest that the endpoint has from now on."""
-    rests = _resting.setdefault(rotator, {})
-    before = rests.get(found.refresh_mark)
+    """The error to raise, and the rest that the endpoint has from now on, in this process and those to come."""
+    before, now, name = _rest_of(rotator, found), rotator.now(), found.account
     failures = 1 if before is None else before.failures + 1
-    secs = min(REST_SECS * 2 ** min(failures - 1, 16), REST_MAX_SECS)
-    secs = max(secs, failed.retry_delay_secs or 0.0)
-    rests[found.refresh_mark] = _Rest(rotator.now(), secs, failures, failed.why)
+    secs = max(_secs(failures), failed.retry_delay_secs or 0.0)
+    _resting.setdefault(rotator, {})[found.refresh_mark] = _Rest(name, now, secs, failures, failed.why)
+    told = None
+    if secs > _secs(failures):  # longer than what is guessed, so that it is known to be told
+        kept = rotator.pool.account(name).runtime.polls.get(_POLLED)
+        told = max(secs, _guessed(rotator, 1 if kept is None else kept.failures + 1) + 2)
+    rotator.ingest([Polled(name, _POLLED, now, ok=False, retry_delay_secs=told)])
+    rotator.flush()
     doubt = "; whether the token was used up is not known, so it is sent once more then" if failed.sent else ""
-    return EndpointFailed(
-        f"the token endpoint of {found.account} {failed.why}; it is left alone for {secs:.0f} s{doubt}"
-    )
+    return EndpointFailed(f"the token endpoint of {name} {failed.why}; it is left alone for {secs:.0f} s{doubt}")

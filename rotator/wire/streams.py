@@ -25,15 +25,20 @@ PACKED = 262_144
 """Bytes of a compressed body that are kept to be read at its end; of a longer one nothing is."""
 
 _END = re.compile(rb"\n\n|\r\n\r\n|\r\r")
-_EVENT = re.compile(rb"(?:^|[\r\n])(?:data|event):[^\0]*?(?:\n\n|\r\n\r\n|\r\r)")
+_SAYS = re.compile(rb"(?:^|[\r\n])(?:data|event):")
+_PING = re.compile(rb'(?:^|[\r\n])(?:event:[ ]?ping[ ]*(?:[\r\n]|$)|data:[ ]?\{\s*"type"\s*:\s*"ping")')
 _USAGE = re.compile(rb'"usage(?:Metadata)?"\s*:\s*\{')
 _FAILED = re.compile(rb'"error"\s*:\s*[{"]|event:\s*error|"type"\s*:\s*"error"')
 _decoder = json.JSONDecoder(strict=False)
 
 
 def has_event(text: bytes) -> bool:
-    """Whether a whole event of a stream is there; comments, which keep connections alive, are none."""
-    return _EVENT.search(text) is not None
+    """Whether a whole event of a stream is there; comments and pings, which keep connections alive, are none.
+
+    What else says nothing yet counts: OpenAI's ``response.created`` and ``response.in_progress`` tell the program that work
+    has begun, and it may be minutes until the next. An error behind them is seen where it comes in the same part.
+    """
+    return any(_SAYS.search(event) and not _PING.search(event) for event in _END.split(text)[:-1])
 
 
 def may_tell_error(text: bytes) -> bool:

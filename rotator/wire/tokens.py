@@ -19,6 +19,7 @@ from rotator.core.providers.error_words import known_word
 from rotator.core.providers.times import retry_after
 from rotator.core.value import Value
 from rotator.errors import SecretMissing
+from rotator.wire.inquiry import UNPROXIED
 from rotator.wire.origins import origin_of, trusted
 from rotator.wire.unlogged import unlogged
 
@@ -39,7 +40,7 @@ _NEVER_MADE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _DEAD = ("invalid_grant", "refresh_token_reused", "refresh_token_expired", "refresh_token_invalidated")
 _OF_THE_CLIENT = ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request", "invalid_scope")
 _OK, _REFUSALS, _SERVER_FAULTS = range(200, 300), range(400, 500), range(500, 600)
-_UNAUTHORIZED, _TOO_MANY = 401, 429
+_TOO_MANY = 429
 _LONGEST_LIFE_SECS = 315_360_000.0
 
 
@@ -90,7 +91,10 @@ class Granted(Value):
 
 
 class Dead(Value):
-    """The endpoint says that the refresh token is no good any more; ``code`` is its word for that."""
+    """The endpoint says that the refresh token is no good any more; ``code`` is its word for that.
+
+    A status alone says it of nobody: a proxy that wants to be logged in to answers 401 too.
+    """
 
     code: str
 
@@ -158,7 +162,7 @@ def _sent(endpoint: Endpoint, fields: dict[str, str]) -> _Said | Failed:
     )
     try:
         timeout = httpx.Timeout(ANSWER_SECS, connect=CONNECT_SECS)
-        with unlogged, httpx.Client(timeout=timeout, follow_redirects=False) as client:
+        with unlogged, httpx.Client(timeout=timeout, follow_redirects=False, mounts=UNPROXIED) as client:
             return attempts(_posted, client, endpoint.url, headers, body)
     except _NEVER_MADE:
         return Failed("cannot be reached")
@@ -192,8 +196,8 @@ def _read(said: _Said, now: float) -> Granted | Dead | Failed:
         return Failed(f"answered {status}", sent=status != _TOO_MANY, retry_delay_secs=delay)
     if code in _OF_THE_CLIENT:
         return Failed(f"refused the request ({code}): check client_id, client_secret and token_url")
-    if status == _UNAUTHORIZED or (status in _REFUSALS and code in _DEAD):
-        return Dead(code or str(status))
+    if status in _REFUSALS and code in _DEAD:
+        return Dead(code)
     return Failed(f"answered {status}" + (f" ({code})" if code else ""))
 
 

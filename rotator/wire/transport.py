@@ -13,6 +13,7 @@ from rotator.wire.steps import drive, drive_async
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+    from datetime import timedelta
     from types import TracebackType
     from typing import Any, ClassVar, Self
 
@@ -32,7 +33,7 @@ class _Door:
         model: str | None = None,
         inner: Any = None,
         max_accounts: int = 3,
-        deadline: float | None = None,
+        deadline: float | timedelta | None = None,
     ) -> None:
         self._shared = Shared(rotator, max_accounts, deadline)
         self._model = model

@@ -8,6 +8,7 @@ a second later, or before anybody asks what is known. Tokens are added up, none 
 from __future__ import annotations
 
 import _thread
+import os
 
 from rotator.core.signals import Succeeded
 from rotator.engine.learning import facts_of_response
@@ -54,9 +55,11 @@ class Turns:
         self._lock = _thread.allocate_lock()
         self._heard: dict[Key, _Heard] = {}
         self._waiting = False
+        self._process = os.getpid()
 
     def begin(self, lease: Lease) -> Turn:
         """A lease becomes a turn."""
+        self._heed_fork()
         with self._lock:
             heard = self._heard.get((lease.account, lease.model))
             if heard is None:
@@ -66,6 +69,7 @@ class Turns:
 
     def hear(self, turn: Turn, head: Head | None, tokens: int, *, leaves: bool) -> None:
         """What a turn heard; if it is time to, that is learned with what waited."""
+        self._heed_fork()
         mono, key = self._monotonic(), (turn.account, turn.model)
         with self._lock:
             heard = self._heard[key]
@@ -87,6 +91,16 @@ class Turns:
             turn.at = self._learn_now(key, due, used) or turn.at
         else:
             self._learn_late(key, at, due, used)
+
+    def _heed_fork(self) -> None:
+        """In a forked child: what waited is the parent's to learn, and so is whoever held the lock."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._lock = _thread.allocate_lock()
+        self._waiting = False
+        for heard in self._heard.values():
+            heard.head, heard.tokens = None, 0
 
     def settle(self) -> None:
         """Learn all that waits."""

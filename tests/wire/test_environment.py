@@ -114,6 +114,11 @@ def test_a_credential_that_no_program_of_the_provider_reads_is_refused():
         variables(of("google-gemini-api", access_token=TOKEN))
 
 
+def test_the_secret_is_the_first_that_programs_of_the_provider_read():
+    both = variables(of("google-gemini-api", access_token=TOKEN, api_key=KEY))
+    assert both == {"ROTATOR_ACCOUNT": "a", "GEMINI_API_KEY": KEY, "GOOGLE_API_KEY": KEY}
+
+
 @pytest.mark.parametrize("value", ["fake-\0", "fake-\ud800", "\udcff"])
 @pytest.mark.parametrize("key", ["api_key", "base_url"])
 def test_what_no_environment_can_hold_is_refused_without_showing_it(key, value):

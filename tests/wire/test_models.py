@@ -57,6 +57,18 @@ def test_the_path_of_a_known_api_names_the_model(path):
     assert model_of(b'{"contents": []}', path) == PATHS[path]
 
 
+def test_the_path_stands_above_the_body():
+    for path, name in PATHS.items():
+        assert model_of(b'{"model": "of-the-body"}', path) == (name or "of-the-body")
+
+
+def test_googles_form_of_a_model_in_the_body_is_its_name():
+    assert model_of(b'{"model": "models/gemini-x"}', b"/v1beta/cachedContents") == "gemini-x"
+    assert model_of(b'{"model": "models/gemini-x"}', b"/v1beta/models/gemini-x:embedContent") == "gemini-x"
+    assert model_of(b'{"model": "google/gemini-x"}', b"/v1/chat/completions") == "google/gemini-x"
+    assert model_of(b'{"model": "models/"}', b"/v1beta/cachedContents") is None
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_model_is_the_one_at_the_top_of_the_body(shape):
     assert model_of(json.dumps(SHAPES[shape]).encode(), b"/v1/messages") == "m"
@@ -75,7 +87,7 @@ def test_it_is_what_decoding_the_whole_body_finds(others, model, place, filler):
     for ascii_ in (True, False):
         text = json.dumps(dict(items), ensure_ascii=ascii_)
         body = text.encode("utf-8", "replace")
-        assert model_of(body, b"/") == (json.loads(body)["model"] or None)
+        assert model_of(body, b"/") == (json.loads(body)["model"].removeprefix("models/") or None)
 
 
 @given(st.dictionaries(st.sampled_from(["a", "messages", "x"]), _json, max_size=3), st.integers(0, 4000))

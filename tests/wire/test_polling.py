@@ -120,6 +120,8 @@ def test_a_spent_window_is_no_refusal_and_no_success(provider, clock):
         ({"redirect": "https://elsewhere.example"}, (), "it answered 307", 300.0),
         ({}, [Answer(200, {"content-type": "text/html"}, "<html>sign in</html>")], "its answer is no JSON object", 300.0),
         ({}, [Answer(200, {}, [1, 2])], "its answer is no JSON object", 300.0),
+        ({}, [Answer(200, {}, {})], "it answered nothing that rotator reads", 300.0),
+        ({}, [Answer(200, {}, {"status": "up"})], "it answered nothing that rotator reads", 300.0),
         ({}, [Answer(403, {}, {"error": {"type": "permission_error", "message": "no"}})], "it answered 403", 300.0),
         ({}, [Answer(drop=True), Answer(drop=True)], "the connection broke", 300.0),
         ({}, [Answer(400, {}, {"error": {"type": "invalid_request_error",
@@ -143,6 +145,13 @@ def test_a_failed_poll_never_changes_readiness_and_leaves_the_endpoint_alone(
     candidate = rotator.explain(MODEL).candidates[0]
     assert candidate.ready
     assert candidate.confidence < sure
+
+
+def test_a_document_that_names_no_limit_is_an_answer(provider, clock):
+    entry = there(provider, "a")
+    provider.held("a").script(Answer(200, {}, {"five_hour": None, "seven_day": None}), on="quota")
+    (result,) = poll(engine(clock, entry))
+    assert (result.outcome, result.reason, result.windows) == ("answered", "", ())
 
 
 def test_a_slow_endpoint_is_a_failed_poll_and_not_asked_at_once_again(provider, clock, monkeypatch):
@@ -575,3 +584,50 @@ def test_the_real_refresh_that_is_refused_for_good_needs_a_login(provider, clock
     assert result.outcome == "failed"
     assert result.reason.startswith("401, and ")
     assert "fake-" not in result.reason
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"refresh_token": "fake-a-refresh"}, "the token endpoint of a answered 503"),
+        ({}, "the access token of a has ended, and there is nothing to renew it with"),
+    ],
+)
+def test_a_poll_that_fails_at_the_refresh_is_a_failed_poll_of_each_endpoint_that_was_due(
+    provider, clock, tmp_path, parts, why
+):
+    path = tmp_path / "accounts.json"
+    entry = there(provider, "a", "google-cloudcode", refresh_token="fake-a-refresh")
+    entry |= {"expires_at": "2026-11-20T09:59:00Z", "token_url": provider.url + "/token", "client_id": "id", **parts}
+    save(path, document(entry))
+    provider.held("a").script(Answer(503, {}, {}), on="token")
+    with Rotator.open(path, clock=clock) as rotator:
+        rotator.ingest([QuotaObserved("a", None, START - 60, (Window("5h", 0.5, START + 3600, 18_000.0),))])
+        rotator.ingest([Polled("a", ENDPOINTS["google-cloudcode"][0].name, START - 10, ok=True)])
+        sure = rotator.explain(MODEL).candidates[0].confidence
+        first, second = poll(rotator)
+        assert (first.outcome, second.outcome) == ("not_due", "failed")
+        assert second.reason.startswith(why)
+        assert second.next_at.timestamp() == START + 300
+        assert kept(rotator).polls[second.endpoint].failures == 1
+        candidate = rotator.explain(MODEL).candidates[0]
+        assert candidate.ready
+        assert candidate.confidence < sure
+        assert [result.outcome for result in poll(rotator)] == ["not_due", "not_due"]
+    assert [seen.path for seen in provider.requests] == ["/token"] * bool(parts)
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(provider, clock, monkeypatch):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+        monkeypatch.setenv(name.lower(), "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert poll(engine(clock, there(provider, "a")))[0].outcome == "answered"
+    with inquiry.Asker(clock, lambda: 0.5, threading.Event()) as asker:
+        chosen = {
+            host: asker._client._transport_for_url(inquiry.httpx.URL(f"http://{host}:8080/x"))
+            for host in ("127.0.0.1", "localhost", "[::1]", "elsewhere.example")
+        }
+        direct = {host for host, transport in chosen.items() if transport is asker._client._transport}
+    assert direct == {"127.0.0.1", "localhost", "[::1]"}

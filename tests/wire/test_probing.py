@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from rotator import Rotator
-from rotator.core.signals import Probed, ServerFailed, Succeeded
+from rotator.core.signals import AuthRefused, Blocked, Probed, RateLimited, ServerFailed, Succeeded
 from rotator.core.state import Availability
 from rotator.errors import UnknownAccount
 from rotator.wire import child, refresh
@@ -242,6 +242,47 @@ def test_a_command_that_ends_with_0_shows_that_the_account_is_available(clock):
     assert available(rotator) == Availability(True, START, "")
 
 
+HARD = [
+    Blocked("a", "banned", START - 1, "said"),
+    Blocked("a", "restricted", START - 1, "said"),
+    AuthRefused("a", START - 1, "said", final=True),
+]
+
+
+@pytest.mark.parametrize("said", HARD)
+def test_a_command_that_is_served_ends_what_said_that_none_could_be(clock, said):
+    rotator = engine(clock, python("a", "pass"))
+    rotator.ingest([Succeeded("a", "m", START - 90), ServerFailed("a", "m", START - 1), said])
+    assert rotator.explain("m").account is None
+    assert probe(rotator)[0].outcome == "available"
+    assert rotator.explain("m").account == "a"
+    assert available(rotator) == Availability(True, START, "")
+
+
+def test_a_command_that_is_served_leaves_what_the_provider_said_of_a_model(clock):
+    rotator = engine(clock, python("a", "pass"))
+    rotator.ingest([RateLimited("a", "m", START - 1, 7200.0), ServerFailed("a", "n", START - 1)])
+    probe(rotator)
+    assert rotator.explain("m").wake_at is not None
+    assert rotator.explain("n").account == "a"
+
+
+def test_where_no_model_is_known_a_served_command_counts_for_the_named_one_or_gives_the_account_back(clock):
+    refused = AuthRefused("a", START - 1, "said", final=True)
+    named = engine(clock, python("a", "pass"))
+    named.ingest([refused])
+    probe(named, model="m")
+    assert (named.explain("m").account, [*named.pool.account("a").runtime.models]) == ("a", ["m"])
+    rotator = engine(clock, python("a", "pass"))
+    rotator.hold("a")
+    rotator.ingest([refused])
+    clock.advance(1)
+    probe(rotator, ["a"])
+    runtime = rotator.pool.account("a").runtime
+    assert (runtime.auth_failed, runtime.held, runtime.models) == (False, True, {})
+    assert available(rotator) == Availability(True, START + 1, "")
+
+
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
@@ -388,16 +429,32 @@ def test_endless_output_is_neither_kept_nor_waited_for(clock):
     assert len(ran.tail) == child.TAIL_BYTES
 
 
-def test_what_a_command_leaves_behind_with_its_output_is_not_waited_for(clock, tmp_path):
-    line = Line(tmp_path / "line")
-    lasting = "import os, sys, time; os.write(int(sys.argv[1]), str(os.getpid()).encode()); time.sleep(60)"
-    program = (
-        f"import os, subprocess, sys; line = os.open({str(tmp_path / 'line')!r}, os.O_WRONLY);"
-        f"subprocess.Popen([sys.executable, '-c', {lasting!r}, str(line)], pass_fds=[line]); print('bye'); sys.exit(1)"
+def _leaving(tmp_path, begin=""):
+    """A program that ends when another one, which it started, has said its number."""
+    lasting = f"import os, signal, sys, time; {begin}; os.write(int(sys.argv[1]), b'here'); time.sleep(60)"
+    return (
+        f"import os, subprocess, sys; line = os.open({str(tmp_path / 'line')!r}, os.O_WRONLY); out, into = os.pipe();"
+        f"subprocess.Popen([sys.executable, '-c', {lasting!r}, str(into), str(line)], pass_fds=[line, into]);"
+        "os.read(out, 4); print('bye'); sys.exit(1)"
     )
-    (result,) = probe(engine(clock, python("a", program)))
+
+
+@pytest.mark.parametrize("begin", ["pass", "signal.signal(15, signal.SIG_IGN)"])
+def test_what_a_command_leaves_behind_is_ended_with_it(clock, tmp_path, begin):
+    line = Line(tmp_path / "line")
+    (result,) = probe(engine(clock, python("a", _leaving(tmp_path, begin))))
     assert result.reason == "exit code 1: bye"
-    assert line.spoken.wait(20)
+    assert line.ended()
+
+
+def test_what_leaves_the_group_with_the_output_is_not_waited_for(clock, tmp_path):
+    line = Line(tmp_path / "line")
+    (result,) = probe(
+        engine(
+            clock, python("a", _leaving(tmp_path, "os.setsid(); os.write(int(sys.argv[2]), str(os.getpid()).encode())"))
+        )
+    )
+    assert result.reason == "exit code 1: bye"
     assert line.held(), "it is still there"
     os.kill(int(line.said), 9)
     assert line.ended()

@@ -399,7 +399,6 @@ def test_a_refused_token_is_believed_only_when_the_file_still_has_it(laid, opene
     [
         Answer(400, {}, {"error": "invalid_grant", "error_description": "Refresh token not found or invalid"}),
         Answer(401, {}, {"error": {"message": f"{FIRST} was used", "code": "refresh_token_reused"}}),
-        Answer(401, {}, "gone"),
     ],
 )
 def test_a_dead_token_needs_a_login_and_is_never_blanked(laid, opened, path, said):
@@ -481,6 +480,9 @@ def test_while_refreshes_fail_a_token_that_has_not_ended_is_still_sent(laid, ope
         Answer(403, {}, {"error": "fake token echoed: " + FIRST}),
         Answer(400, {}, {"error": "invalid_client"}),
         Answer(404),
+        Answer(401, {"content-type": "text/html"}, "<html>log in to the proxy</html>"),
+        Answer(401, {}, {"error": "authentication_error"}),
+        Answer(401, {}, "invalid_grant"),
     ],
 )
 def test_an_answer_that_says_nothing_of_the_token_blocks_nobody(laid, opened, path, said, provider):

@@ -20,7 +20,7 @@ import rotator.wire.httpx
 import rotator.wire.httpx2
 import rotator.wire.openai
 from rotator import Rotator
-from rotator.errors import BadArgument, LoginNeeded, OriginRefused
+from rotator.errors import BadArgument, LoginNeeded, OriginRefused, ParkTimeout, SecretMissing
 from tests.provider.server import Answer, Provider
 from tests.wire.programs import in_flight, written
 
@@ -333,6 +333,47 @@ class TestOpenAIKey:
 
         assert asyncio.run(run()).choices[0].message.content == "b"
         assert called(provider) == ROTATED
+
+    def test_while_everybody_is_parked_it_says_until_when(self, provider, pool, library):
+        rotator_ = pool("openai", "a")
+        rotator_.observe("a", "m-1", status=429, headers={"retry-after": "40"})
+        accounts = rotator.wire.openai.Accounts(rotator_, model="m-1", base_url=provider.url)
+        with library.Client(event_hooks=accounts.hooks) as http_client:
+            client = openai.OpenAI(api_key=accounts.key, base_url=f"{provider.url}/v1", http_client=http_client)
+            with pytest.raises(ParkTimeout) as raised:
+                client.chat.completions.create(**CHAT)
+        assert raised.value.wake_at == rotator_.explain("m-1").wake_at
+        rotator_.hold("a")
+        with pytest.raises(LoginNeeded):
+            accounts.key()
+
+    def test_a_secret_that_is_missing_here_is_passed_over(self, provider, pool, library):
+        rotator_ = Rotator.memory(
+            {
+                "version": 2,
+                "accounts": [
+                    {"id": "a", "provider": "openai", "api_key": {"env": "FAKE_NOT_SET_ANYWHERE"}, "priority": 0},
+                    {"id": "b", "provider": "openai", "api_key": "fake-key-b", "priority": 1},
+                ],
+            }
+        )
+        accounts = rotator.wire.openai.Accounts(rotator_, model="m-1")
+        assert [accounts.key(), accounts.key()] == ["fake-key-b"] * 2
+        rotator_.hold("b")
+        with pytest.raises((SecretMissing, LoginNeeded)):
+            accounts.key()
+
+    def test_when_all_refuse_the_delay_is_one_for_clients(self, provider, pool, library):
+        rotator_ = pool("openai", "a", "b")
+        for name in "ab":
+            provider.script(name, [Answer(429, {"retry-after": "7200"}, SAID["openai"])])
+        accounts = rotator.wire.openai.Accounts(rotator_, model="m-1", base_url=provider.url)
+        with library.Client(event_hooks=accounts.hooks) as http_client:
+            client = openai.OpenAI(api_key=accounts.key, base_url=f"{provider.url}/v1", http_client=http_client)
+            with pytest.raises(openai.RateLimitError) as raised:
+                client.chat.completions.create(**CHAT)
+        assert raised.value.response.headers["retry-after"] == "300"
+        assert len(provider.requests) == 2
 
     def test_a_key_goes_to_no_other_origin(self, provider, pool, library):
         rotator_ = pool("openai", "a")

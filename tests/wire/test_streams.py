@@ -102,3 +102,16 @@ def test_a_whole_event_is_known_by_its_end_and_a_comment_is_none(end):
 def test_a_text_that_quotes_an_error_is_not_read_for_one():
     assert not may_tell_error(b'data: {"text": "{\\"error\\": {}}"}\n\n')
     assert may_tell_error(ERROR)
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n", "\r\r"])
+def test_a_ping_is_no_event_either(end):
+    line = end[: len(end) // 2]
+    named = f'event: ping{line}data: {{"type": "ping"}}{end}'.encode()
+    bare = f'data: {{"type":"ping"}}{end}'.encode()
+    other = f'event: message_start{line}data: {{"type": "message_start", "note": "event: ping"}}{end}'.encode()
+    assert not has_event(named + bare + named)
+    assert has_event(named + other)
+    assert has_event(other)
+    assert has_event(f"event: pinged{line}data: 1{end}".encode())
+    assert not has_event(named + other[: -len(end)])

@@ -223,7 +223,7 @@ def test_a_request_without_a_model_learns_that_its_credential_is_refused(side, p
     pool["accounts"][0]["api_key"] = "fake-unknown"
     rotator = Rotator.memory(pool)
     with Program(side, rotator) as program:
-        assert program.request("GET", f"{provider.url}/v1/models").status_code == 401
+        assert program.request("GET", f"{provider.url}/v1/models").status_code == 404
     assert pool_of(rotator, "a").consecutive_401 == 1
 
 

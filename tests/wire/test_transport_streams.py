@@ -74,6 +74,15 @@ def test_an_error_in_the_first_event_of_a_200_is_served_by_the_next_account(side
     assert pool_of(rotator, "a").models[MODEL].last_success_at == 0.0
 
 
+def test_pings_before_it_do_not_hide_it(side, provider, rotator):
+    ping = 'event: ping\ndata: {"type": "ping"}\n\n'
+    provider.script("a", [Answer(200, SSE, chunks=[ping, ping, OVERLOADED])])
+    with Program(side, rotator) as program:
+        answer, parts = program.stream(provider)
+    assert (answer.status_code, [name for name, _ in served_by(provider)]) == (200, ["a", "b"])
+    assert b"overloaded" not in b"".join(parts)
+
+
 def test_comments_before_it_do_not_hide_it(side, provider, rotator):
     provider.script(
         "a", [Answer(200, SSE, chunks=[": processing\n\n", ": processing\n\n", OVERLOADED[:20], OVERLOADED[20:]])]

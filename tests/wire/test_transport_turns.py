@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -230,3 +232,25 @@ def test_what_the_engine_calls_a_throttle_ends_the_rotation_although_others_are_
     with httpx2.Client(transport=transport) as client:
         assert client.post(URL, json=ASKED).status_code == 429
     assert len(asked) == 1
+
+
+def test_a_forked_child_learns_what_it_hears_itself_and_not_what_waited_in_its_parent(tmp_path, clock):
+    path = tmp_path / "accounts.json"
+    path.write_text(json.dumps(pool("a")))
+    path.chmod(0o600)
+    with Rotator.open(path, clock=clock) as rotator:
+        turns = Turns(rotator)
+        for remaining in (90, 80):
+            turns.begin(rotator.lease(MODEL)).ends(head(remaining), 5)
+        with turns._lock:  # held by a thread that the child has not
+            child = os.fork()
+            if child == 0:
+                signal.alarm(30)  # a child that waits for ever is a failure too
+                wrong = 1
+                try:
+                    for remaining in (70, 60):
+                        turns.begin(rotator.lease(MODEL)).ends(head(remaining), 1)
+                    wrong = left(rotator) != [(0.6, 2)]
+                finally:
+                    os._exit(wrong)
+        assert os.waitpid(child, 0)[1] == 0
