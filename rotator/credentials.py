@@ -34,15 +34,16 @@ class Credentials:
     ``expires_at`` is the end of ``access_token`` in epoch seconds and ``received_at`` when a refresh gave it, both None
     where not known. ``probe`` is the command that a person gave, or None.
     ``referred`` are the keys whose value is a reference: what is there is kept by somebody else, and is never replaced.
+    ``variables`` are the environment variables that were read, by key.
     """
 
     __slots__ = (
         *(*SECRETS, *_PLAIN, "account", "expires_at", "probe", "provider"),
-        *("_refresh", "received_at", "referred"),
+        *("_refresh", "received_at", "referred", "variables"),
     )
 
     def __init__(
-        self, account: str, found: Mapping[str, Any], referred: frozenset[str], access: Access, refresh: Any
+        self, account: str, found: Mapping[str, Any], referred: Mapping[str, Any], access: Access, refresh: Any
     ) -> None:
         self.account = account
         self.provider: str = found.get("provider", "generic")
@@ -59,7 +60,8 @@ class Credentials:
         self.token_url: str | None = _text(found, "token_url")
         self.client_id: str | None = _text(found, "client_id")
         self.probe: tuple[str, ...] | None = tuple(found["probe"]) if found.get("probe") else None
-        self.referred = referred
+        self.referred = frozenset(referred)
+        self.variables: dict[str, str] = {key: secret["env"] for key, secret in referred.items() if "env" in secret}
 
     @property
     def refresh_mark(self) -> str:
@@ -93,16 +95,23 @@ def resolve(account: str, document: Mapping[str, Any], renewed: Tokens | None = 
         if over[0] is not None:
             found["refresh_token"] = over[0]
     refresh = found.get("refresh_token")
-    referred = [key for key in SECRETS if key in found and not isinstance(found[key], str)]
+    referred = {key: _placed(found[key]) for key in SECRETS if key in found and not isinstance(found[key], str)}
     if "access_token" in referred:
-        found_end = _end_beside(found["access_token"])
+        found_end = _end_beside(referred["access_token"])
         access.expires_at = access.expires_at if found_end is None else found_end
     try:
-        found.update({key: _value(account, key, found[key]) for key in referred})
+        found.update({key: _value(account, key, secret) for key, secret in referred.items()})
     except SecretMissing:
         found, over, refresh = {}, None, None  # who reports errors with the locals of their frames
         raise
-    return Credentials(account, found, frozenset(referred), access, refresh)
+    return Credentials(account, found, referred, access, refresh)
+
+
+def _placed(secret: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The reference with its path as it is to be opened."""
+    if "file" not in secret:
+        return secret
+    return {**secret, "file": os.path.expanduser(secret["file"])}
 
 
 def _end_beside(secret: Mapping[str, Any]) -> float | None:
@@ -111,7 +120,7 @@ def _end_beside(secret: Mapping[str, Any]) -> float | None:
     if "file" not in secret or not pointer:
         return None
     try:
-        with open(os.path.expanduser(secret["file"]), encoding="utf-8") as file:
+        with open(secret["file"], encoding="utf-8") as file:
             beside = _within(json.loads(file.read()), pointer.rpartition("/")[0])
     except (OSError, ValueError, RecursionError):
         return None
@@ -130,7 +139,7 @@ def _value(account: str, key: str, secret: Any) -> str:
         value, trouble = _in_keyring(service, user)
         place = f"the keyring at {service}/{user}"
     else:
-        path, pointer = os.path.expanduser(secret["file"]), secret.get("pointer", "")
+        path, pointer = secret["file"], secret.get("pointer", "")
         value, trouble = _in_file(path, pointer)
         place = f"{path} at {pointer}" if pointer else path
     if not value:

@@ -33,7 +33,7 @@ def choose(
     best = select(whole, ANY, now=now, tags=tags, session=session, among=among)
     if not isinstance(best, Selected) or not best.switched or best.selection_reason == "sticky_session":
         return best
-    active = frozenset([pool.active] if pool.active is not None else [])
+    active = frozenset(c.account for c in best.candidates if c.account == pool.active and c.ready)
     kept = select(whole, ANY, now=now, tags=tags, among=active if among is None else active & among)
     if not isinstance(kept, Selected):
         return best
@@ -43,7 +43,9 @@ def choose(
 
 def _whole(account: Account, now: float, policy: Policy) -> Account:
     """The account as if it served every model, and were blocked until it can serve one of its own."""
-    ready_at, runtime = account.next_ready_at(policy), account.runtime
+    runtime = account.runtime
+    # a failed probe is no cooldown: `select` heeds it, unless that would leave nobody
+    ready_at = account.replace(runtime=runtime.replace(availability=None)).next_ready_at(policy)
     whole = account.replace(models=("*",))
     if ready_at == NEVER and whole.blocked_for_good(ANY) is None:
         # it serves no model, or a person holds each one that it serves

@@ -6,6 +6,7 @@ as if it had been started by hand.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -14,7 +15,7 @@ from rotator.core.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 NOT_RUN, NOT_FOUND = 126, 127
 """As env(1) and shells: it is there and cannot be run; it is not there."""
@@ -45,7 +46,13 @@ def replace(words: Sequence[str], environment: Mapping[str, str]) -> int:
     """
     before = {number: signal.signal(number, signal.SIG_DFL) for number in _PYTHON_IGNORES}
     try:
-        os.execvpe(words[0], [*words], {**environment})  # noqa: S606  that is what was asked for
+        try:
+            os.execvpe(words[0], [*words], {**environment})  # noqa: S606  that is what was asked for
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            shell, *rest = _by_shell(words, environment)
+            os.execve(shell, [shell, *rest], {**environment})  # noqa: S606  as env(1) does
     except (OSError, ValueError) as error:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -64,15 +71,34 @@ def run(words: Sequence[str], environment: Mapping[str, str]) -> Ended:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched | {signal.SIGCHLD})
     try:
         try:
-            child = os.posix_spawnp(
-                words[0], [*words], {**environment}, setsigmask=before, setsigdef=[*_PYTHON_IGNORES, signal.SIGCHLD]
-            )
+            child = _spawned(words, environment, before)
         except (OSError, ValueError) as error:
             return Ended(_not_started(words[0], error), exited=False)
         return _waited(child, watched)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL if children is None else children)
+
+
+def _spawned(words: Sequence[str], environment: Mapping[str, str], mask: Iterable[int]) -> int:
+    reset = [*_PYTHON_IGNORES, signal.SIGCHLD]
+    try:
+        return os.posix_spawnp(words[0], [*words], {**environment}, setsigmask=mask, setsigdef=reset)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    words = _by_shell(words, environment)
+    return os.posix_spawn(words[0], words, {**environment}, setsigmask=mask, setsigdef=reset)
+
+
+def _by_shell(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """A script that names no interpreter is the shell's, as POSIX has it of execvp and env(1) does."""
+    name = words[0]
+    if "/" not in name:
+        import shutil  # only for such a script
+
+        name = shutil.which(name, path=environment.get("PATH", os.defpath)) or name
+    return ["/bin/sh", name, *words[1:]]
 
 
 def _waited(child: int, watched: frozenset[signal.Signals]) -> Ended:

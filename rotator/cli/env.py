@@ -14,10 +14,13 @@ from rotator.cli.endings import OK
 from rotator.cli.quoting import FORMATS, script, shell_of
 from rotator.cli.taking import choice_options, sought, take
 from rotator.cli.voice import say, say_json
+from rotator.wire.environment import variables, withdrawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from rotator.credentials import Credentials
 
 
 @click.command(
@@ -68,19 +71,25 @@ def command(ctx: click.Context, /, *, form: str | None, **given: Any) -> int:
     Each provider has its variables, such as ANTHROPIC_API_KEY, OPENAI_API_KEY and OPENAI_BASE_URL, GEMINI_API_KEY,
     GITHUB_TOKEN; a provider of no known family gets ROTATOR_TOKEN and ROTATOR_BASE_URL. ROTATOR_ACCOUNT is the account.
     What another account of the provider left in the environment is taken away. What is printed is secret.
+    An account whose credentials are not to be had, or cannot be said so, is passed over, which stderr says.
     """
     wish = sought(given)
     from rotator.cli.opening import Opened
 
+    spoken = form or shell_of(os.environ.get("SHELL", ""))
+
+    def fit(credentials: Credentials) -> None:
+        values = variables(credentials)
+        if spoken != "json":
+            script(spoken, values, ())
+
     with Opened(path_of(ctx.obj)) as rotator:
-        taken = take(rotator, wish)
+        taken = take(rotator, wish, fit)
     if taken.credentials is None:
         return taken.code
-    from rotator.wire.environment import variables, withdrawn
-
     values, gone = variables(taken.credentials), withdrawn(taken.credentials, taken.before)
-    if form == "json":
+    if spoken == "json":
         say_json({**values, **dict.fromkeys(sorted(gone))})
     else:
-        say(script(form or shell_of(os.environ.get("SHELL", "")), values, gone))
+        say(script(spoken, values, gone))
     return OK

@@ -67,6 +67,8 @@ def account_for(pool: Pool, named: str | None, provider: str) -> tuple[Account |
     if marked is not None and marked in pool and pool.account(marked).provider in (provider, "generic"):
         return pool.account(marked), 0.0
     own = [account for account in pool if account.provider == provider]
+    if not own and len(pool) == 1:
+        own = [account for account in pool if account.provider == "generic"]  # it says no provider, and who else's?
     if len(own) == 1:
         return own[0], 0.0
     for account in own:

@@ -17,15 +17,17 @@ from rotator.cli.endings import IO, OK
 from rotator.cli.hearing import Heard, account_for, hear, line_of, object_of
 from rotator.cli.params import Words, completing, json_option, names_of
 from rotator.cli.rollouts import folder_of, latest
-from rotator.cli.voice import printable, say, say_json
+from rotator.cli.voice import printable, say, say_json, talk
 from rotator.core.instants import tidy
-from rotator.errors import AccountsInvalid, RotatorError
+from rotator.errors import AccountsDenied, AccountsInvalid, AccountsMissing, RotatorError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 STATUSLINE, SESSIONS = "claude-statusline", "codex-sessions"
+NO_INPUT, DENIED = AccountsMissing.exit_code, AccountsDenied.exit_code
+"""Of the sessions' folder, as of the accounts' file."""
 _MOST_BYTES = 1024 * 1024
 """Of stdin. Our choice: what Claude Code writes there is a few kilobytes."""
 
@@ -156,8 +158,9 @@ def _sessions(ctx: click.Context, account: str | None, folder: str, *, as_json: 
     try:
         events = latest(folder, now)
     except OSError as error:
-        message = f"{folder}: {error.strerror}; --dir says where Codex keeps its sessions"
-        raise click.UsageError(message) from None
+        talk(f"{folder}: {error.strerror}; --dir says where Codex keeps its sessions")
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return NO_INPUT if missing else DENIED if isinstance(error, PermissionError) else IO
     heard = _heard(ctx, account, "codex", [(event.at, event.body) for event in events], None)
     if heard is None:
         message = "it is not clear whose sessions these are: --account NAME says it"

@@ -20,7 +20,7 @@ from rotator.cli.voice import talk
 from rotator.clock import MachineClock
 from rotator.core.signals import DELAY_MAX
 from rotator.errors import RotatorError
-from rotator.wire.environment import applied
+from rotator.wire.environment import applied, variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def command(ctx: click.Context, /, **given: Any) -> int:
         message = "--account names one, so there is no next one for --retry-on"
         raise click.UsageError(message)
     with Opened(path) as rotator:
-        taken = take(rotator, wish)
+        taken = take(rotator, wish, variables)
     if taken.credentials is None:
         return taken.code
     if not codes:
@@ -160,8 +160,8 @@ def _next(path: str, wish: Sought, name: str, tried: frozenset[str], given: dict
                 rotator.hold(name, until=until, model=wish.model)
             if len(tried) >= given["most"]:
                 return Taken(None)
-            return take(rotator, wish, tried)
-    except RotatorError as error:
+            return take(rotator, wish, variables, tried)
+    except (RotatorError, OSError) as error:
         return Taken(None, end(error, path))
 
 

@@ -19,7 +19,16 @@ from rotator.cli.params import Length, Words, completing, model_option, names_of
 from rotator.cli.voice import talk
 from rotator.core.selection import Parked, Selected
 from rotator.core.value import Value
-from rotator.errors import EndpointFailed, LoginNeeded, RotatorError, SecretMissing
+from rotator.errors import (
+    AccountsDenied,
+    AccountsInvalid,
+    AccountsMissing,
+    EndpointFailed,
+    OperatorError,
+    RotatorError,
+    SecretMissing,
+)
+from rotator.wire.environment import ACCOUNT, lent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +40,10 @@ if TYPE_CHECKING:
     from rotator.credentials import Credentials
     from rotator.engine import Rotator
 
-_MOST_PASSED_OVER = 3
-"""Accounts without usable credentials that are passed over at one call. Our choice: a helper has 5 s, a refresh takes one."""
+_MOST_FAILED = 3
+"""Accounts at one call whose endpoint gives no answer. Our choice: a helper has 5 s, a refresh takes one."""
+_MOST_TOLD = 3
+"""Accounts that are passed over and told of each by itself; the rest is a number."""
 
 MODEL = (
     "The model, as the provider names it. Without it the account counts as a whole: the active one while it can serve "
@@ -110,33 +121,90 @@ def sought(given: dict[str, Any]) -> Sought:
     return found
 
 
-def take(rotator: Rotator, wish: Sought, tried: frozenset[str] = frozenset()) -> Taken:
+def take(
+    rotator: Rotator, wish: Sought, fit: Callable[[Credentials], object], tried: frozenset[str] = frozenset()
+) -> Taken:
     """The credentials of the account that is sought, which becomes the active one unless it was named.
 
-    ``tried`` are accounts that are not to be taken. Raises ParkTimeout, UnknownAccount; and SecretMissing,
-    LoginNeeded or EndpointFailed of an account that was named.
+    ``fit`` raises OperatorError for credentials that are of no use to the command; their account is passed over like one whose
+    credentials are not to be had, until the pool is through. ``tried`` are accounts that are not to be taken. Raises
+    ParkTimeout, UnknownAccount, what is wrong with the file; and OperatorError or EndpointFailed of an account that was named.
     """
-    from rotator.wire.environment import ACCOUNT, token
-    from rotator.wire.refresh import current
-
-    trouble: RotatorError | None = None
-    for _ in range(_MOST_PASSED_OVER):
-        name, code = _chosen(rotator, wish, tried, trouble)
+    over = _PassedOver()
+    ends = time.monotonic() + (wish.wait or 0.0)
+    while over.failed < _MOST_FAILED:
+        left = wish if wish.wait is None else wish.replace(wait=max(ends - time.monotonic(), 0.0))
+        name, code = _chosen(rotator, left, tried, over.first)
         if name is None:
+            over.tell_rest()
             return Taken(None, code)
         try:
-            credentials = current(rotator, name)
-            token(credentials)
-        except (EndpointFailed, LoginNeeded, SecretMissing) as error:
+            credentials = _usable(rotator, name, fit)
+        except (AccountsDenied, AccountsInvalid, AccountsMissing):
+            raise
+        except (EndpointFailed, OperatorError) as error:
             if wish.account is not None:
                 raise
-            talk(str(error))
-            trouble, tried = trouble or error, tried | {name}
+            over.add(error)
+            tried |= {name}
             continue
+        over.tell_rest()
         before = os.environ.get(ACCOUNT)
         provider = rotator.pool.account(before).provider if before is not None and before in rotator.pool else None
         return Taken(credentials, OK, provider)
-    return Taken(None, UNAVAILABLE if trouble is None else trouble.exit_code)
+    over.tell_rest()
+    return Taken(None, UNAVAILABLE if over.first is None else over.first.exit_code)
+
+
+class _PassedOver:
+    """Accounts that were passed over: why the first was, and at how many an endpoint failed."""
+
+    def __init__(self) -> None:
+        self.first: RotatorError | None = None
+        self.failed = 0
+        self._count = 0
+
+    def add(self, error: RotatorError) -> None:
+        """One more; the first few are told at once."""
+        self.first = self.first or error
+        self.failed += isinstance(error, EndpointFailed)
+        self._count += 1
+        if self._count <= _MOST_TOLD:
+            talk(str(error))
+
+    def tell_rest(self) -> None:
+        """How many there were besides those."""
+        if self._count > _MOST_TOLD:
+            talk(f"{self._count - _MOST_TOLD} more passed over; `rotator token --account NAME` says why one is")
+
+
+def _usable(rotator: Rotator, name: str, fit: Callable[[Credentials], object]) -> Credentials:
+    """The account's credentials. Raises OperatorError or EndpointFailed when they are not to be had, or are not fit."""
+    from rotator.wire.refresh import current
+
+    credentials = current(rotator, name)
+    _refuse_lent(rotator, credentials)
+    fit(credentials)
+    return credentials
+
+
+def _refuse_lent(rotator: Rotator, credentials: Credentials) -> None:
+    """Inside ``run`` a variable may hold what another account lent it: whoever refers to it would act as that account."""
+    before = os.environ.get(ACCOUNT, credentials.account)
+    if not credentials.variables or before == credentials.account or before not in rotator.pool:
+        return
+    try:
+        other = rotator.credentials(before)
+    except OperatorError:
+        other = None
+    holds = lent(rotator.pool.account(before).provider, other)
+    for key, variable in credentials.variables.items():
+        if variable in holds:
+            message = (
+                f"{key} of {credentials.account} is in the environment variable {variable}, which holds that of {before} "
+                "here (ROTATOR_ACCOUNT)"
+            )
+            raise SecretMissing(message)
 
 
 def _chosen(

@@ -18,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rotator.credentials import Credentials
+
 SCHEMA_VERSION = 1
 
 
@@ -64,22 +66,17 @@ def command(ctx: click.Context, /, *, as_json: bool, **given: Any) -> int:
 
     It is the access token, refreshed when it is about to end, else the API key; nothing else is on stdout. With --json it
     is {"schema_version", "account", "token", "expires_at"}: of all --json this one holds a secret.
-    An account whose credential is not to be had is passed over, which stderr says.
+    An account whose credential is not to be had, or is no line, is passed over, which stderr says.
     """
     wish = sought(given)
     from rotator.cli.opening import Opened
 
     with Opened(path_of(ctx.obj)) as rotator:
-        taken = take(rotator, wish)
+        taken = take(rotator, wish, _line)
     credentials = taken.credentials
     if credentials is None:
         return taken.code
-    from rotator.wire.environment import token
-
-    secret = token(credentials)
-    if any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in secret):
-        message = f"the credential of {credentials.account} holds a control character or half of one; write it anew"
-        raise OperatorError(message)
+    secret = _line(credentials)
     if as_json:
         ends = credentials.expires_at if secret == credentials.access_token else None
         say_json(
@@ -93,6 +90,17 @@ def command(ctx: click.Context, /, *, as_json: bool, **given: Any) -> int:
     else:
         say(secret)
     return OK
+
+
+def _line(credentials: Credentials) -> str:
+    """The credential as a line. Raises SecretMissing when there is none, OperatorError when it is no line."""
+    from rotator.wire.environment import token
+
+    secret = token(credentials)
+    if any(character < " " or character == "\x7f" or "\ud800" <= character <= "\udfff" for character in secret):
+        message = f"the credential of {credentials.account} holds a control character or half of one; write it anew"
+        raise OperatorError(message)
+    return secret
 
 
 def _instant(seconds: float) -> str:

@@ -254,3 +254,26 @@ def test_waiting_ends_when_somebody_is_ready(pool, here):
         here("hold", name, "--for", "0.3")
     for words in (["--wait", "20"], ["-m", "llama-4", "--wait", "20", "--provider", "groq"]):
         assert here("env", "--format", "json", *words).code == 0
+
+
+def test_an_account_whose_value_cannot_be_said_is_passed_over(pool, here):
+    entries = [{"name": "a", "api_key": "fake-100%"}, {"name": "b", "api_key": "fake-b"}]
+    pool.write_text(json.dumps({"version": 2, "accounts": entries, "active": "a"}))
+    ran = here("env", "--format", "cmd")
+    assert (ran.code, "fake-b" in ran.out) == (0, True)
+    assert "ROTATOR_TOKEN would hold" in ran.err
+    assert "fake-" not in ran.err
+    named = here("env", "--format", "cmd", "--account", "a")
+    assert (named.code, named.out) == (78, "")
+
+
+def test_an_account_for_whose_secret_there_is_no_variable_is_passed_over(pool, here):
+    entries = [
+        {"name": "a", "provider": "google-gemini-api", "access_token": "fake-a"},
+        {"name": "b", "provider": "google-gemini-api", "api_key": "fake-b"},
+    ]
+    pool.write_text(json.dumps({"version": 2, "accounts": entries, "active": "a"}))
+    for form in ("json", "sh"):
+        ran = here("env", "--format", form)
+        assert (ran.code, "fake-b" in ran.out) == (0, True)
+        pool.write_text(json.dumps({"version": 2, "accounts": entries, "active": "a"}))

@@ -113,6 +113,15 @@ def test_the_only_account_of_the_provider_needs_no_name(home, pool, rotator):
     assert rotator("ingest", "claude-statusline", given=status()).out.startswith("b: 5h")
 
 
+def test_a_lone_account_that_says_no_provider_is_the_one_and_another_provider_s_is_not(home, pool, rotator):
+    _write(home, [{"name": "only", "api_key": "fake-o"}])
+    assert rotator("ingest", "claude-statusline", given=status()).out.startswith("only: 5h")
+    _write(home, [{"name": "only", "provider": "groq", "api_key": "fake-o"}])
+    assert "which account?" in rotator("ingest", "claude-statusline", given=status()).out
+    _write(home, [{"name": "only", "api_key": "fake-o"}, {"name": "two", "api_key": "fake-t"}])
+    assert "which account?" in rotator("ingest", "claude-statusline", given=status()).out
+
+
 NOTHING = [
     b"",
     b"{",
@@ -284,11 +293,17 @@ def test_a_model_s_own_limit_is_learned_beside_the_shared_one(pool, rotator, ses
 
 
 @pytest.mark.parametrize(
-    "words", [["--dir", "nowhere", "--account", "x"], ["--dir", ".", "--account", "zz"], ["--dir", "."]]
+    ("words", "code"),
+    [
+        (["--dir", "nowhere", "--account", "x"], 66),
+        (["--dir", "accounts.json", "--account", "x"], 66),
+        (["--dir", ".", "--account", "zz"], 2),
+        (["--dir", "."], 2),
+    ],
 )
-def test_sessions_of_nobody_or_nowhere_are_2(pool, here, words):
+def test_sessions_of_nobody_are_2_and_those_of_nowhere_66(pool, here, words, code):
     ran = here("ingest", "codex-sessions", *words)
-    assert (ran.code, ran.out) == (2, "")
+    assert (ran.code, ran.out) == (code, "")
     assert ran.err
 
 

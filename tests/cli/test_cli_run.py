@@ -324,6 +324,32 @@ def test_a_file_that_broke_meanwhile_does_not_hide_the_program_s_code(pool, rota
     assert "is not valid" in ran.err
 
 
+def test_a_next_account_that_cannot_be_expressed_does_not_hide_the_program_s_code(pool, rotator):
+    entries = [
+        {"name": "a", "provider": "anthropic", "api_key": "fake-a"},
+        {"name": "b", "provider": "google-gemini-api", "access_token": "fake-b"},
+    ]
+    words = ["run", "-m", "g", "--retry-on", "9", "--", "sh", "-c", REFUSED.format("*", 9)]
+    pool.write_text(json.dumps({"version": 2, "active": "a", "accounts": entries}))
+    ran = rotator(*words)
+    assert (ran.code, ran.out) == (9, "a\n")
+    assert "access_token of b" in ran.err
+    more = [*entries, {"name": "c", "provider": "groq", "api_key": "fake-c", "priority": 5}]
+    pool.write_text(json.dumps({"version": 2, "active": "a", "accounts": more}))
+    assert rotator(*words).out == "a\nc\n"
+
+
+@both_ways
+def test_a_script_that_names_no_interpreter_is_the_shell_s(pool, home, rotator, way):
+    script = home / "plain"
+    script.write_text('printf "%s|" "$0" "$@" "$ROTATOR_ACCOUNT"; exit 4\n')
+    script.chmod(0o700)
+    ran = rotator("run", *way, "--", "./plain", "a b", "*")
+    assert (ran.code, ran.out, ran.err) == (4, "./plain|a b|*|a|", "")
+    path = f"{home}:{os.environ['PATH']}"
+    assert rotator("run", *way, "--", "plain", "x", PATH=path).out == f"{script}|x|a|"
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_when_nobody_is_ready_nothing_is_run(pool, rotator, way):
     for name in "abc":

@@ -331,3 +331,73 @@ def test_without_a_model_only_those_asked_for_are_looked_at():
     assert _chosen(*pool, active="a", among=frozenset("c")).account == "c"
     assert _chosen(*pool, active="a", tags=("t",)).account == "b"
     assert _chosen(*pool, active="c", among=frozenset("ac")).account == "c"
+
+
+def _failed(name, **more):
+    probed = {"ok": False, "checked_at": "2026-11-20T09:59:00Z", "reason": "exit code 1"}
+    return {"name": name, "api_key": f"fake-{name}", "runtime": {"rev": 1, "availability": probed}, **more}
+
+
+def test_without_a_model_failed_probes_keep_an_account_out_unless_that_leaves_nobody():
+    assert _chosen(_failed("a"), _known("b"), active="a").account == "b"
+    assert _chosen(_failed("a"), _failed("b"), active="b").account in {"a", "b"}
+    cooling = {**_known("c"), "runtime": {"rev": 1, **_cooled()}}
+    assert _chosen(_failed("a"), cooling, active="c").account == "a"
+    assert _chosen(_failed("a", models=["m"]), active="a").account == "a"
+
+
+def test_accounts_without_credentials_never_hide_one_that_has_them(home, here, monkeypatch):
+    monkeypatch.delenv("ABSENT", raising=False)
+    lost = [{"name": f"x{place}", "api_key": {"env": "ABSENT"}} for place in range(7)]
+    _write(home, *lost, {"name": "b", "api_key": "fake-b", "priority": 9})
+    for words in (["token"], ["token", "-m", "g"]):
+        ran = here(*words)
+        assert (ran.code, ran.out) == (0, "fake-b\n")
+        assert ran.err.count("is in the environment variable ABSENT") == 3
+        assert "4 more passed over" in ran.err
+
+
+def test_endpoints_that_fail_are_asked_of_three_accounts_at_most(home, here):
+    ended = {"access_token": "fake-old", "expires_at": "2026-01-01T00:00:00Z", "token_url": "http://127.0.0.1:1/token"}
+    several = [{"name": f"r{place}", "refresh_token": f"fake-refresh-{place}", **ended} for place in range(5)]
+    _write(home, *several, {"name": "b", "api_key": "fake-b", "priority": 9})
+    ran = here("token")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (74, "", 3)
+
+
+def test_a_credential_that_is_no_line_is_passed_over(home, here):
+    _write(home, {"name": "a", "api_key": "fake-\nX: y"}, {"name": "b", "api_key": "fake-b"}, active="a")
+    ran = here("token")
+    assert (ran.code, ran.out) == (0, "fake-b\n")
+    assert "credential of a holds a control character" in ran.err
+    assert "fake-" not in ran.err
+    assert here("token", "--account", "a").code == 78
+
+
+LENT = [
+    ({"api_key": "fake-o"}, "OPENAI_API_KEY", True),
+    ({"api_key": {"env": "OPENAI_API_KEY"}}, "OPENAI_API_KEY", False),
+    ({"api_key": {"env": "ABSENT"}}, "OPENAI_API_KEY", True),
+    ({"api_key": "fake-o"}, "MY_OWN_KEY", False),
+    ({"access_token": "fake-t", "api_key": {"env": "OPENAI_API_KEY"}}, "OPENAI_API_KEY", True),
+]
+
+
+@pytest.mark.parametrize(("other", "variable", "refused"), LENT)
+def test_a_variable_that_holds_another_account_s_key_is_not_taken_for_its_own(
+    home, here, monkeypatch, other, variable, refused
+):
+    monkeypatch.delenv("ABSENT", raising=False)
+    monkeypatch.setenv(variable, "fake-there")
+    referring = {"name": "a", "provider": "openai", "api_key": {"env": variable}}
+    _write(home, referring, {"name": "o", "provider": "openai", **other})
+    assert here("token", "--account", "a").out == "fake-there\n"
+    monkeypatch.setenv("ROTATOR_ACCOUNT", "a")
+    assert here("token", "--account", "a").out == "fake-there\n"
+    monkeypatch.setenv("ROTATOR_ACCOUNT", "o")
+    ran = here("token", "--account", "a")
+    if refused:
+        assert (ran.code, ran.out) == (78, "")
+        assert f"{variable}, which holds that of o" in ran.err
+    else:
+        assert ran.out == "fake-there\n"
