@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import rotator
 from rotator.cli import main
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the tests may ignore it (nohup), and programs inherit that
 REPOSITORY = Path(rotator.__file__).parents[1]
 THREE = """{
   "accounts": [
