@@ -65,7 +65,9 @@ class Throttling:
         for provider, throttle in [*known.items()]:
             most = let_through(throttle, now, pool.policy)
             if most is None:
-                if now > throttle.until + pool.policy.throttle_within:  # nobody who has not served yet knows of it any more
+                if (
+                    now > throttle.until + pool.policy.throttle_within
+                ):  # nobody who has not served yet knows of it any more
                     del known[provider]
             elif self._in_flight(pool, provider, model, throttle.at) >= most:
                 full.append(provider)
