@@ -16,7 +16,7 @@ from rotator.wire import inquiry, polling, refresh, spread
 from rotator.wire.endpoints import ENDPOINTS, place_of
 from rotator.wire.inquiry import joined
 from rotator.wire.polling import poll
-from tests.provider.server import Answer, Provider
+from tests.provider.server import Answer
 from tests.simulators import START, FakeClock, account, document, load, runtime, save
 
 MODEL = "claude-opus-4-1"
@@ -29,18 +29,6 @@ FAMILIES = [
     ("github", "github-models"),
 ]
 """Provider of an account -> dialect of the simulator."""
-
-
-@pytest.fixture
-def provider():
-    with Provider() as running:
-        running.set_time(START)
-        yield running
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def there(provider, name, family="anthropic", dialect=None, **parts):

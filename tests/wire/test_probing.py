@@ -18,8 +18,8 @@ from rotator.errors import UnknownAccount
 from rotator.wire import child, refresh
 from rotator.wire.probing import last_line, model_of, probe
 from rotator.wire.smallest import FORMS, request
-from tests.provider.server import Answer, Provider
-from tests.simulators import START, FakeClock, account, document, load, save
+from tests.provider.server import Answer
+from tests.simulators import START, account, document, load, save
 
 DIALECTS = [
     ("anthropic", "anthropic"),
@@ -35,18 +35,6 @@ DIALECTS = [
     ("azure-openai", "openai"),
     ("generic", "openai"),
 ]
-
-
-@pytest.fixture
-def provider():
-    with Provider() as running:
-        running.set_time(START)
-        yield running
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def there(provider, name, family="anthropic", dialect=None, **parts):

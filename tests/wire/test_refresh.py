@@ -19,65 +19,11 @@ from rotator.errors import EndpointFailed, LoginNeeded, SecretMissing
 from rotator.store import room
 from rotator.wire import refresh, tokens
 from rotator.wire.refresh import current
-from tests.provider.server import Answer, Provider
-from tests.simulators import START, FakeClock, document, edit, instant, load, runtime, save
+from tests.provider.server import Answer
+from tests.simulators import START, document, edit, instant, load, runtime, save
 
 FIRST = "fake-a-refresh-0"
 OLD = "fake-a-access-0"
-
-
-@pytest.fixture
-def provider():
-    with Provider() as provider:
-        provider.set_time(START)
-        yield provider
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "accounts.json"
-
-
-@pytest.fixture
-def laid(path, provider):
-    """Lays out an account ``a`` at the provider and in the file, its access token ended; returns the provider's side."""
-
-    def lay(*, dialect="anthropic", rotation="rotating", expires_in=3600.0, without=(), **parts):
-        held = provider.account(
-            "a", dialect=dialect, refresh_token=FIRST, access_token=OLD, rotation=rotation, expires_in=expires_in
-        )
-        mine = {
-            "name": "a",
-            "provider": dialect,
-            "access_token": OLD,
-            "refresh_token": FIRST,
-            "expires_at": instant(-1),
-            "token_url": f"{provider.url}/oauth/token",
-            "note": "mine",
-            **parts,
-        }
-        save(path, document({key: value for key, value in mine.items() if key not in without}, {"name": "b"}))
-        return held
-
-    return lay
-
-
-@pytest.fixture
-def opened(path, clock):
-    made = []
-
-    def open_():
-        made.append(Rotator.open(path, clock=clock))
-        return made[-1]
-
-    yield open_
-    for rotator in made:
-        rotator.close()
 
 
 def mine(path):

@@ -4,66 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rotator import Rotator
 from rotator.errors import EndpointFailed, LoginNeeded
 from rotator.wire.refresh import current
-from tests.provider.server import Answer, Provider
-from tests.simulators import START, FakeClock, document, edit, instant, runtime, save
+from tests.provider.server import Answer
+from tests.simulators import edit, instant, runtime
 
 FIRST, OLD, KEY = "fake-a-refresh-0", "fake-a-access-0", "fake-a-key"
-
-
-@pytest.fixture
-def provider():
-    with Provider() as provider:
-        provider.set_time(START)
-        yield provider
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "accounts.json"
-
-
-@pytest.fixture
-def laid(path, provider):
-    """Lays out an account ``a`` at the provider and in the file, its access token ended; returns the provider's side."""
-
-    def lay(*, without=(), expires_in=3600.0, **parts):
-        held = provider.account(
-            "a", dialect="anthropic", refresh_token=FIRST, access_token=OLD, rotation="rotating", expires_in=expires_in
-        )
-        mine = {
-            "name": "a",
-            "provider": "anthropic",
-            "access_token": OLD,
-            "refresh_token": FIRST,
-            "expires_at": instant(-1),
-            "token_url": f"{provider.url}/oauth/token",
-            **parts,
-        }
-        save(path, document({key: value for key, value in mine.items() if key not in without}))
-        return held
-
-    return lay
-
-
-@pytest.fixture
-def opened(path, clock):
-    made = []
-
-    def open_():
-        made.append(Rotator.open(path, clock=clock))
-        return made[-1]
-
-    yield open_
-    for rotator in made:
-        rotator.close()
 
 
 def sent(found):
