@@ -6,7 +6,7 @@ Refuses: deciding (``ranking``), explaining it (``selection``).
 from __future__ import annotations
 
 from rotator.core.scorer import Standing, appraise
-from rotator.core.state import NEVER, Cooldown
+from rotator.core.state import NEVER, UPSTREAM, Cooldown
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ class Choice(Value):
 
 def shut(account: Account, now: float, policy: Policy) -> Account:
     """The account of a provider that throttles and has as many requests in flight as it may: it pauses for a moment."""
-    pause = Cooldown(now + policy.guard_wait, 0.0, "upstream")
+    pause = Cooldown(now + policy.guard_wait, 0.0, UPSTREAM)
     return account.replace(runtime=account.runtime.replace(cooldowns=(pause,)))
 
 

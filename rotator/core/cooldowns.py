@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from rotator.core.instants import tidy
 from rotator.core.policy import Policy
-from rotator.core.state import COUNT_MAX
+from rotator.core.state import COUNT_MAX, UPSTREAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rotator.core.state import Cooldown
-
-UPSTREAM = "upstream"
-"""Source of the back-off that all accounts of a provider share."""
 
 _SOFT = ("reset", "default")
 """Sources of cooldowns that a reading with quota left ends; what a provider or a person said, only a success ends."""

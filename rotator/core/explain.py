@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from rotator.core.scorer import remaining
-from rotator.core.state import NEVER
+from rotator.core.state import NEVER, UPSTREAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def blocked(account: Account, word: str, ready_at: float, now: float) -> str:
 def _is_shared(account: Account, ready_at: float) -> bool:
     """Whether what ends then is a back-off that all accounts of its provider share."""
     listed = [account.runtime.cooldowns, *[state.cooldowns for state in account.runtime.models.values()]]
-    return any(c.source == "upstream" and abs(c.until - ready_at) < _INSTANT for each in listed for c in each[:1])
+    return any(c.source == UPSTREAM and abs(c.until - ready_at) < _INSTANT for each in listed for c in each[:1])
 
 
 def behind(account: Account, model: str, now: float, tier: Tier, best_tier: Tier) -> str:

@@ -5,9 +5,9 @@ Refuses: what ends a refusal (a success, a release: ``transitions``), how cooldo
 
 from __future__ import annotations
 
-from rotator.core.cooldowns import UPSTREAM, counted, excuses, joined, ladder
+from rotator.core.cooldowns import counted, excuses, joined, ladder
 from rotator.core.instants import tidy
-from rotator.core.state import UNKNOWN_MODEL, Cooldown, ModelState, Runtime
+from rotator.core.state import UNKNOWN_MODEL, UPSTREAM, Cooldown, ModelState, Runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ Refuses: other accounts, hysteresis, changing anything. Every formula stands her
 
 from __future__ import annotations
 
-from rotator.core.state import NEVER
+from rotator.core.state import NEVER, UPSTREAM
 from rotator.core.value import Value
 
 TYPE_CHECKING = False
@@ -212,7 +212,7 @@ def _observed_at(account: Account, state: ModelState, windows: tuple[Window, ...
         if window.updated_at > newest and window.remaining_fraction is not None:
             newest = window.updated_at
     for cooldowns in (runtime.cooldowns, state.cooldowns):
-        if cooldowns and cooldowns[0].at > newest and cooldowns[0].source != "upstream":
+        if cooldowns and cooldowns[0].at > newest and cooldowns[0].source != UPSTREAM:
             newest = cooldowns[0].at
     return newest
 

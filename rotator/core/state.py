@@ -79,6 +79,10 @@ class Window(Value):
         return self.updated_at + policy.default_cooldown if self.reset_time is None else self.reset_time
 
 
+UPSTREAM = "upstream"
+"""Source of the cooldown that all accounts of a provider share while it throttles a model."""
+
+
 class Cooldown(Value):
     """A block that was learned at one instant and ends at another; ``source`` says from what."""
 

@@ -7,9 +7,10 @@ and those that went on being refused while others were served are none.
 
 from __future__ import annotations
 
-from rotator.core.cooldowns import UPSTREAM, brief
+from rotator.core.cooldowns import brief
 from rotator.core.instants import tidy
 from rotator.core.signals import RateLimited, ServerFailed, Throttled, bounded
+from rotator.core.state import UPSTREAM
 from rotator.core.suspicion import suspected
 from rotator.core.value import Value
 

@@ -6,6 +6,8 @@ knows is told from the accounts, but for the requests in flight and the instant 
 
 from __future__ import annotations
 
+from rotator.core.state import UPSTREAM
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rotator.core.pool import Pool
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from rotator.core.throttle import Throttle
 
 NOBODY: frozenset[str] = frozenset()
-_UPSTREAM = "upstream"
 _MOST_MODELS = 256
 """Models that are known not to be throttled, at once. Our choice: more than any pool of this field serves."""
 
@@ -65,9 +66,8 @@ class Throttling:
         for provider, throttle in [*known.items()]:
             most = let_through(throttle, now, pool.policy)
             if most is None:
-                if (
-                    now > throttle.until + pool.policy.throttle_within
-                ):  # nobody who has not served yet knows of it any more
+                # until then somebody who has not served yet may know of it, and would have it looked up again
+                if now > throttle.until + pool.policy.throttle_within:
                     del known[provider]
             elif self._in_flight(pool, provider, model, throttle.at) >= most:
                 full.append(provider)
@@ -81,7 +81,7 @@ class Throttling:
                 if account.provider in self._known.get(model, ()):
                     self._stale.add(model)
                 for cooldown in state.cooldowns:
-                    if cooldown.source == _UPSTREAM and now <= cooldown.until + pool.policy.throttle_within:
+                    if cooldown.source == UPSTREAM and now <= cooldown.until + pool.policy.throttle_within:
                         self._stale.add(model)
         self._touched.clear()
 
@@ -113,4 +113,4 @@ def _knows_of_one(account: Account, model: str) -> bool:
     state = account.runtime.models.get(model)
     if state is None:
         return False
-    return any(cooldown.source == _UPSTREAM for cooldown in state.cooldowns)
+    return any(cooldown.source == UPSTREAM for cooldown in state.cooldowns)

@@ -8,6 +8,7 @@ unless it is more than ``TOLERATED_SECS`` ahead, since machines that share a fil
 from __future__ import annotations
 
 from rotator.core.instants import tidy
+from rotator.core.state import UPSTREAM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _cooldown_back(cooldown: Cooldown, latest: float) -> Cooldown:
     ahead = cooldown.at - latest
     if ahead <= 0:
         return cooldown
-    until = cooldown.until - ahead if cooldown.source in ("retry-after", "default", "upstream") else cooldown.until
+    until = cooldown.until - ahead if cooldown.source in ("retry-after", "default", UPSTREAM) else cooldown.until
     return cooldown.replace(at=latest, until=tidy(until))
 
 

@@ -132,6 +132,11 @@ def _serves(found: Credentials, now: float, rejected: str | None) -> bool:
     return end - now > margin
 
 
+def is_current(found: Credentials, now: float) -> bool:
+    """Whether they go out as they are: ``current`` would neither ask nor take anything out of them."""
+    return (found.access_token is None or _lives(found, now, None)) and _serves(found, now, None)
+
+
 def _sendable(found: Credentials, now: float, rejected: str | None) -> Credentials:
     """Credentials that nothing can renew: no dead access token goes before an API key. Raises LoginNeeded."""
     if found.access_token is None or _lives(found, now, rejected):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rotator.core.signals import AuthRefused, ServerFailed
 from rotator.errors import EndpointFailed, LoginNeeded, SecretMissing, UnknownAccount
 from rotator.wire.judging import refusal
-from rotator.wire.refresh import _lives, _serves
+from rotator.wire.refresh import is_current
 from rotator.wire.steps import Close, Fetch, Send
 
 TYPE_CHECKING = False
@@ -70,11 +70,8 @@ class Sender:
         """What to send now; only where a token has to be renewed it is fetched."""
         shared = self._shared
         credentials = shared.keys.of(name)
-        if credentials is not None:
-            now = shared.rotator.now()
-            dead = credentials.access_token is not None and not _lives(credentials, now, None)
-            if not dead and _serves(credentials, now, None):
-                return credentials
+        if credentials is not None and is_current(credentials, shared.rotator.now()):
+            return credentials
         renewed: Credentials = yield Fetch(shared.rotator, name)
         return renewed
 
